@@ -1,0 +1,20 @@
+"""What the use cases need from the outside, as protocols. Each has a conformance suite that every adapter passes."""
+
+from apex.ports.planning import Planner, PlanIndex, PlanProposal, PlanRequest
+from apex.ports.store import Change, EntryWrite, EventDraft, RecordWrite, StepView, WorkflowStore
+from apex.ports.surroundings import Clock, Executions
+
+__all__ = [
+    "Change",
+    "Clock",
+    "EntryWrite",
+    "EventDraft",
+    "Executions",
+    "PlanIndex",
+    "PlanProposal",
+    "PlanRequest",
+    "Planner",
+    "RecordWrite",
+    "StepView",
+    "WorkflowStore",
+]
