@@ -92,8 +92,11 @@ class WorkflowStore(Protocol):
         """The plan that came with the goal, if one did."""
         ...
 
-    def put_plan(self, ref: WorkflowRef, steps: Sequence[Step]) -> None:
-        """Store the steps' specifications, before any event refers to them. Storing the same ones again changes nothing."""
+    def put_plan(self, ref: WorkflowRef, steps: Sequence[Step], *, revision: int = 0) -> None:
+        """Store the steps' specifications, before any event refers to them. Storing the same ones again changes nothing.
+
+        A later revision of the plan sorts behind the earlier ones.
+        """
         ...
 
     def steps(self, ref: WorkflowRef) -> list[Step]:
@@ -116,6 +119,10 @@ class WorkflowStore(Protocol):
         """
         ...
 
+    def event(self, ref: WorkflowRef, seq: int) -> JournalEvent:
+        """The journal event with that sequence number; ``WorkflowNotFound`` where there is none."""
+        ...
+
     def events(self, ref: WorkflowRef, after: int = 0) -> Iterator[JournalEvent]:
         """The journal from sequence number ``after + 1`` on, in order."""
         ...
@@ -124,4 +131,6 @@ class WorkflowStore(Protocol):
         """The newest workflows of a tenant, newest first."""
         ...
 
-
+    def read_record(self, table: str, tenant: str, key: str) -> dict[str, Any] | None:
+        """A row of a table that a tool owns, or None."""
+        ...

@@ -9,7 +9,7 @@
     @book_flight.probe
     def find_booking(order: Order, call: Call) -> Probe[Booking]: ...
 
-    handler = book_flight.handler
+    handler = serve(book_flight)  # the Lambda entry point, from apex.app
 
 The function's name is the tool's name, the undo's name is the compensation's name, and the JSON Schemas come from the types.
 A type checker refuses an undo or a probe that does not fit the function it belongs to.
@@ -176,12 +176,6 @@ class Tool(Generic[I, O]):
         if data.get("success") is False or data.get("ok") is False or data.get("error"):
             raise ToolError(f"{self.name} reported failure in its result")
         return data
-
-    def handler(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
-        """The Lambda entry point of this tool."""
-        from apex.app.step_handler import handle  # noqa: PLC0415 - planners import tools without the runtime
-
-        return handle(self, event, context)
 
 
 def tool(**declared: Any) -> Callable[[Run[I, O]], Tool[I, O]]:
