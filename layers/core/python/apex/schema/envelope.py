@@ -1,5 +1,6 @@
-"""The event envelope: what an app sends to ask for something, and what the orchestrator sends to tell of it."""
+"""The event envelope: what an app sends to ask for something, what the orchestrator sends to tell of it."""
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -78,6 +79,12 @@ def _target(value: Any) -> str | tuple[str, ...]:
     raise ValueError("must be the name of an app or a list of such names")
 
 
+def _milliseconds(value: Any) -> int | float:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf:
+        return value
+    raise ValueError("must be a number of milliseconds, not negative")
+
+
 def _strings(value: Mapping[str, Any]) -> Mapping[str, Any]:
     wrong = [key for key, item in value.items() if not isinstance(item, str)]
     if wrong:
@@ -101,10 +108,9 @@ Baggage = Annotated[
     AfterValidator(_strings),
     WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
 ]
-# Strict branches: an integer stays an integer and a float a float, and true is neither.
-Duration = (
-    Annotated[int, Strict(), Field(ge=0)] | Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
-)
+Milliseconds = Annotated[
+    int | float, BeforeValidator(_milliseconds), WithJsonSchema({"type": "number", "minimum": 0})
+]
 
 
 class TraceContext(WireModel):
@@ -120,7 +126,7 @@ class ChaosMarks(WireModel):
     """Marks that a fault-injecting sender leaves on an event; they describe it and change nothing here."""
 
     is_duplicate: Flag | None = None
-    injected_delay_ms: Duration | None = None
+    injected_delay_ms: Milliseconds | None = None
     out_of_order: Flag | None = None
     simulated_failure: Literal["timeout", "network", "server", "validation"] | None = None
     retry_attempt: Count | None = None

@@ -67,7 +67,7 @@ PARTICIPANTS: tuple[str, ...] = (*APPS, ORCHESTRATOR)
 LISTED_EVENT_TYPES: frozenset[str] = frozenset(
     f"{app}:{name}" for app, names in APP_EVENTS.items() for name in names
 ) | frozenset(ENVELOPE_TYPES.values())
-"""Every ``app:domain.action`` that this release knows by name: those of the apps and the orchestrator's own."""
+"""Every ``app:domain.action`` that this release knows by name: the apps' and the orchestrator's own."""
 
 _WORD = r"[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*"
 _EVENT_TYPE = re.compile(rf"{_WORD}:{_WORD}\.{_WORD}", re.ASCII)

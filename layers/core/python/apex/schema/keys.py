@@ -14,7 +14,7 @@ def idempotency_key(tenant_id: str, event_type: str, timestamp: datetime, nonce:
     """The key under which an event is accepted once; the nonce tells events of the same millisecond apart.
 
     Raises:
-        InvalidInput: for a blank tenant or nonce, a malformed event type, a time without an offset or before 1970.
+        InvalidInput: for a blank tenant or nonce, a malformed type, a time before 1970 or without offset.
     """
     if not tenant_id.strip():
         raise InvalidInput("an idempotency key needs a tenant")

@@ -174,7 +174,7 @@ def _text(value: str, path: str, problems: list[str]) -> str:
 
 def _freeze_object(value: Any) -> FrozenDict:
     if not isinstance(value, Mapping):
-        raise ValueError("must be a JSON object")  # noqa: TRY004 - pydantic turns only ValueError into a problem
+        raise ValueError("must be a JSON object")
     frozen = freeze(value)
     assert isinstance(frozen, FrozenDict)  # noqa: S101 - a mapping always freezes to one
     return frozen
