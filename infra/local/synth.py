@@ -20,7 +20,13 @@ from apex.errors import LocalCloudError
 from infra.cloud.settings import REPOSITORY
 
 # What a template, and the bundles beside it, are made of; folders are taken with everything in them.
-_SOURCES = ("cdk.json", "infra/app.py", "infra/cloud", "statemachines", "functions", "layers/core/python")
+_OF_THE_HOUSE = ("cdk.json", "infra/app.py", "statemachines", "functions", "layers/core/python")
+# What describes every house, also one outside this repository.
+_OF_THE_DESCRIPTION = (
+    "infra/cloud",
+    "layers/core/python/apex/adapters/dynamodb/tables.py",
+    "layers/core/python/apex/tools",
+)
 _IGNORED = {"__pycache__"}
 _TIMEOUT_SECONDS = 300
 
@@ -55,8 +61,8 @@ def _digest(env: str, root: Path) -> str:
     parts = hashlib.sha256()
     for text in (env, metadata.version("aws-cdk-lib"), f"{sys.version_info[:2]}"):
         parts.update(text.encode() + b"\0")
-    for base in dict.fromkeys([root, REPOSITORY]):
-        for path in _files(base / source for source in _SOURCES):
+    for base, sources in ((root, _OF_THE_HOUSE), (REPOSITORY, _OF_THE_DESCRIPTION)):
+        for path in _files(base / source for source in sources):
             parts.update(str(path.relative_to(base)).encode() + b"\0")
             parts.update(hashlib.sha256(path.read_bytes()).digest())
     return parts.hexdigest()[:32]
