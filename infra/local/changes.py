@@ -20,7 +20,13 @@ from typing import Any
 from moto.dynamodb.models.dynamo_type import Item
 from moto.dynamodb.models.table import Table
 
-from infra.local.items import Wire, attribute_to_wire, item_bytes, item_to_wire, key_text
+from infra.local.items import (
+    Wire,
+    attribute_to_wire,
+    item_bytes,
+    item_to_wire,
+    key_text,
+)
 
 _RETAINED = 10_000
 """Stream records that stay readable through GetRecords; older ones are let go, as AWS does after 24 hours."""
@@ -81,7 +87,13 @@ class StreamRecord:
     def to_json(self) -> dict[str, Any]:
         """The form in which moto's GetRecords wants it."""
         moment = datetime.fromtimestamp(self.created, UTC)
-        return {**self.event, "dynamodb": {**self.event["dynamodb"], "ApproximateCreationDateTime": moment}}
+        return {
+            **self.event,
+            "dynamodb": {
+                **self.event["dynamodb"],
+                "ApproximateCreationDateTime": moment,
+            },
+        }
 
 
 def _stream_record(change: Change, sequence: int) -> StreamRecord:
@@ -141,7 +153,10 @@ class Operation:
         for keeper in tuple(_keepers):
             keeper(changes, records)
         for change in changes:
-            _publish(change.table, [record for record in records if record.table == change.table.name])
+            _publish(
+                change.table,
+                [record for record in records if record.table == change.table.name],
+            )
         for follower in tuple(_followers):
             follower(changes, records)
 
@@ -176,10 +191,11 @@ def next_sequence(table: Table) -> int:
     return 0 if shard is None else shard.starting_sequence_number + len(shard.items)
 
 
-def continue_sequence(table: Table, sequence: int) -> None:
-    """Let the stream of a freshly created table go on after ``sequence``."""
+def continue_stream(table: Table, last: int, readable: list[StreamRecord]) -> None:
+    """Let the stream of a fresh table go on after number ``last``, with the records that can still be read."""
     if table.stream_shard is not None:
-        table.stream_shard.starting_sequence_number = sequence + 1
+        table.stream_shard.starting_sequence_number = readable[0].sequence if readable else last + 1
+        table.stream_shard.items = list(readable)  # type: ignore[arg-type]
 
 
 def _publish(table: Table, records: list[StreamRecord]) -> None:
@@ -200,7 +216,7 @@ def place(table: Table, where: Item, item: Item | None) -> None:
         if item is None:
             table.items.pop(partition, None)
         else:
-            table.items[partition] = item
+            table.items[partition] = item  # type: ignore[assignment]  # moto: without a sort key, the item itself
         return
     if item is not None:
         table.items[partition][sort] = item

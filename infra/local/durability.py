@@ -7,7 +7,9 @@ that were not delivered yet. One process writes; others may read along, or after
 """
 
 import fcntl
+import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,7 +19,6 @@ from typing import Any
 import boto3
 from apex.errors import DataDirectoryBusy, NotFound
 from moto import mock_aws
-from moto.core import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.table import Table
 
@@ -27,15 +28,15 @@ from infra.local.items import item_from_wire, wire_text
 from infra.local.kept_buckets import keep_buckets, restore_buckets
 from infra.local.repairs import dynamodb as dynamodb_repairs
 from infra.local.store import FILE_NAME, Store, StoredItem, StoredRecord
+from infra.local.surroundings import ACCOUNT, REGION
 
-REGION = "us-east-1"
 RETENTION_SECONDS = 24 * 3600
 """How long a stream record is kept for a consumer that does not take it, as on AWS."""
 _LOCK_FILE = "writer.lock"
 
 
 def _tables(region: str) -> dict[str, Table]:
-    return dict(dynamodb_backends[DEFAULT_ACCOUNT_ID][region].tables)
+    return dict(dynamodb_backends[ACCOUNT][region].tables)
 
 
 def _definition(table: Table) -> dict[str, Any]:
@@ -46,10 +47,17 @@ def _definition(table: Table) -> dict[str, Any]:
         "AttributeDefinitions": table.attr,
         "BillingMode": "PAY_PER_REQUEST",
     }
-    for name, indexes in (("GlobalSecondaryIndexes", table.global_indexes), ("LocalSecondaryIndexes", table.indexes)):
+    for name, indexes in (
+        ("GlobalSecondaryIndexes", table.global_indexes),
+        ("LocalSecondaryIndexes", table.indexes),
+    ):
         if indexes:
             definition[name] = [
-                {"IndexName": index.name, "KeySchema": index.schema, "Projection": index.projection}
+                {
+                    "IndexName": index.name,
+                    "KeySchema": index.schema,
+                    "Projection": index.projection,
+                }
                 for index in indexes
             ]
     return definition
@@ -105,18 +113,27 @@ class Durability:
         self._described.update(tables)
 
     def _write(self, changes: Sequence[Change], records: Sequence[StreamRecord]) -> None:
-        unknown = {change.table.name: change.table for change in changes if change.table.name not in self._described}
+        unknown = {
+            change.table.name: change.table for change in changes if change.table.name not in self._described
+        }
         if unknown:
             self._describe(unknown)
         self.store.write(
             [
                 StoredItem(
-                    change.table.name, *change.key, None if change.new_wire is None else wire_text(change.new_wire)
+                    change.table.name,
+                    *change.key,
+                    None if change.new_wire is None else wire_text(change.new_wire),
                 )
                 for change in changes
             ],
             [
-                StoredRecord(record.table, record.sequence, record.partition, wire_text(record.event))
+                StoredRecord(
+                    record.table,
+                    record.sequence,
+                    record.partition,
+                    wire_text(record.event),
+                )
                 for record in records
             ],
         )
@@ -135,8 +152,21 @@ def _restore_table(store: Store, table: Table) -> None:
     for wire in store.items(table.name):
         item = item_from_wire(table, wire)
         table_changes.place(table, item, item)
-    if (last := store.last_sequence(table.name)) is not None:
-        table_changes.continue_sequence(table, last)
+    last = store.last_sequence(table.name)
+    if last is None or table.stream_shard is None:
+        return
+    kept = [
+        record for record in _records(store, table.name) if record.created > time.time() - RETENTION_SECONDS
+    ]
+    store.drop_records_before(table.name, kept[0].sequence if kept else last + 1)
+    table_changes.continue_stream(table, last, kept)
+
+
+def _records(store: Store, table: str) -> list[StreamRecord]:
+    return [
+        StreamRecord(table, record.sequence, record.partition, json.loads(record.event))
+        for record in store.records(table)
+    ]
 
 
 # ── reading along ───────────────────────────────────────────────────────────────────────────────────────────

@@ -7,15 +7,15 @@ Every path on which moto stores an object (PutObject, a copy, a finished multipa
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import FakeKey, S3Backend, s3_backends
 
 from infra.local.repairs.stepfunctions_patching import replace
 from infra.local.store import Store, StoredObject
+from infra.local.surroundings import ACCOUNT
 
 
 def _backend() -> S3Backend:
-    return s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+    return s3_backends[ACCOUNT]["aws"]
 
 
 def restore_buckets(store: Store, buckets: Mapping[str, str]) -> None:
@@ -40,7 +40,9 @@ def keep_buckets(store: Store, buckets: Mapping[str, str]) -> Callable[[], None]
         set_metadata(key, metadata, replace)
         save(key)
 
-    def delete_and_forget(backend: S3Backend, bucket_name: str, key_name: str, *rest: Any, **options: Any) -> Any:
+    def delete_and_forget(
+        backend: S3Backend, bucket_name: str, key_name: str, *rest: Any, **options: Any
+    ) -> Any:
         answer = delete_object(backend, bucket_name, key_name, *rest, **options)
         if (logical := logical_names.get(bucket_name)) is not None:
             left = backend.get_bucket(bucket_name).keys.get(key_name)
@@ -50,4 +52,7 @@ def keep_buckets(store: Store, buckets: Mapping[str, str]) -> Callable[[], None]
                 store.delete_object(logical, key_name)
         return answer
 
-    return replace((FakeKey, "set_metadata", set_and_save), (S3Backend, "delete_object", delete_and_forget))
+    return replace(
+        (FakeKey, "set_metadata", set_and_save),
+        (S3Backend, "delete_object", delete_and_forget),
+    )

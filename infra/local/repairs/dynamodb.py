@@ -65,7 +65,9 @@ _CANCELLING = (
 # ── one call is one operation ───────────────────────────────────────────────────────────────────────────────
 
 
-def _in_one_operation(call: Callable[[DynamoHandler], ActionResult]) -> Callable[[DynamoHandler], ActionResult]:
+def _in_one_operation(
+    call: Callable[[DynamoHandler], ActionResult],
+) -> Callable[[DynamoHandler], ActionResult]:
     @functools.wraps(call)
     def whole(handler: DynamoHandler) -> ActionResult:
         with operation():
@@ -116,7 +118,10 @@ def _get_item(
 
 
 def _refuse_wrong_key(table: Table, key: dict[str, Any]) -> None:
-    for name, kind in ((table.hash_key_attr, table.hash_key_type), (table.range_key_attr, table.range_key_type)):
+    for name, kind in (
+        (table.hash_key_attr, table.hash_key_type),
+        (table.range_key_attr, table.range_key_type),
+    ):
         if name is not None and (actual := next(iter(key[name]))) != kind:
             raise InvalidAttributeTypeError(name, kind, actual)
     table._validate_item_types(key)
@@ -130,15 +135,23 @@ def _refuse_unless(met: bool, current: Item | None, return_values: str | None) -
 
 
 def _apply_expression(
-    table: Table, item: Item, expression: str, names: dict[str, Any], values: dict[str, Any]
+    table: Table,
+    item: Item,
+    expression: str,
+    names: dict[str, Any],
+    values: dict[str, Any],
 ) -> None:
     tree = UpdateExpressionParser.make(expression)
     validated = UpdateExpressionValidator(
-        tree, expression_attribute_names=names, expression_attribute_values=values, item=item, table=table
+        tree,
+        expression_attribute_names=names,
+        expression_attribute_values=values,
+        item=item,
+        table=table,
     ).validate()
     validated.normalize()
     try:
-        UpdateExpressionExecutor(validated, item, names).execute()  # type: ignore[no-untyped-call]
+        UpdateExpressionExecutor(validated, item, names).execute()
     except ItemSizeTooLarge:
         raise ItemSizeToUpdateTooLarge from None
     if item_bytes(item) > MAXIMUM_ITEM_BYTES:
@@ -164,7 +177,11 @@ def _update_item(
         current = table.get_item(partition, sort)
         met = get_expected(expected or {}).expr(current)
         condition = get_filter_expression(condition_expression, names, values)
-        _refuse_unless(met and condition.expr(current), current, return_values_on_condition_check_failure)
+        _refuse_unless(
+            met and condition.expr(current),
+            current,
+            return_values_on_condition_check_failure,
+        )
         if current is None:
             _refuse_wrong_key(table, key)
         updated = Item(partition, sort, key) if current is None else copy.deepcopy(current)
@@ -221,7 +238,9 @@ def _attempt(backend: DynamoDBBackend, kind: str, action: dict[str, Any]) -> Rea
         elif kind == "Delete":
             backend.delete_item(table_name, action["Key"])
         elif kind == "Update":
-            backend.update_item(table_name, action["Key"], action["UpdateExpression"], names, values)  # type: ignore[arg-type]
+            backend.update_item(
+                table_name, action["Key"], action["UpdateExpression"], names or {}, values or {}
+            )
     except _CANCELLING as problem:
         return "ValidationError", problem.exception_msg, None
     return _FINE
@@ -246,8 +265,16 @@ class IdempotentParameterMismatch(DynamodbException):
 
 
 def _fingerprint(body: dict[str, Any]) -> str:
-    told = {name: value for name, value in body.items() if name not in ("ClientRequestToken", "ReturnConsumedCapacity")}
-    text = json.dumps(told, sort_keys=True, default=lambda value: base64.b64encode(value).decode("ascii"))
+    told = {
+        name: value
+        for name, value in body.items()
+        if name not in ("ClientRequestToken", "ReturnConsumedCapacity")
+    }
+    text = json.dumps(
+        told,
+        sort_keys=True,
+        default=lambda value: base64.b64encode(value).decode("ascii"),
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -267,7 +294,10 @@ def _install_tokens() -> Undo:
         if not token:
             return transact(handler)
         with operation():
-            known, fingerprint = _tokens(handler.dynamodb_backend), _fingerprint(handler.body)
+            known, fingerprint = (
+                _tokens(handler.dynamodb_backend),
+                _fingerprint(handler.body),
+            )
             if (seen := known.get(token)) is None:
                 result = transact(handler)
                 known[token] = (fingerprint, time.monotonic())

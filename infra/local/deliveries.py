@@ -1,0 +1,37 @@
+"""Everything that the local cloud delivers in the background: streams, events, schedules, asynchronous calls."""
+
+from infra.local.backlog import Backlog
+from infra.local.durability import Durability
+from infra.local.streams import StreamPump
+from infra.local.surroundings import REGION
+
+
+class Deliveries:
+    """The background deliveries of one local cloud, to be started when its stack is up.
+
+    ``durability`` lets deliveries survive the process. ``time_scale`` multiplies every wait (batching windows, pauses
+    before retries, schedules): 0.01 makes a minute 0.6 seconds. Deadlines of handlers stay what they are.
+    """
+
+    def __init__(
+        self,
+        durability: Durability | None = None,
+        *,
+        time_scale: float = 1.0,
+        region: str = REGION,
+    ) -> None:
+        self._backlog = Backlog()
+        store = durability.store if durability is not None else None
+        self._streams = StreamPump(self._backlog, store, region=region, time_scale=time_scale)
+
+    def start(self) -> None:
+        """Begin to deliver, first what was left undelivered in the data directory."""
+        self._streams.start()
+
+    def drain(self, timeout: float = 10.0) -> bool:
+        """Wait at most ``timeout`` seconds until nothing is waiting or running; ``False`` if something still is."""
+        return self._backlog.wait_until_empty(timeout)
+
+    def stop(self) -> None:
+        """Stop delivering and end all threads; undelivered stream records stay in the data directory."""
+        self._streams.stop()
