@@ -20,13 +20,7 @@ from typing import Any
 from moto.dynamodb.models.dynamo_type import Item
 from moto.dynamodb.models.table import Table
 
-from infra.local.items import (
-    Wire,
-    attribute_to_wire,
-    item_bytes,
-    item_to_wire,
-    key_text,
-)
+from infra.local.items import Wire, attribute_to_wire, item_bytes, item_to_wire, key_text
 
 _RETAINED = 10_000
 """Stream records that stay readable through GetRecords; older ones are let go, as AWS does after 24 hours."""
@@ -87,13 +81,7 @@ class StreamRecord:
     def to_json(self) -> dict[str, Any]:
         """The form in which moto's GetRecords wants it."""
         moment = datetime.fromtimestamp(self.created, UTC)
-        return {
-            **self.event,
-            "dynamodb": {
-                **self.event["dynamodb"],
-                "ApproximateCreationDateTime": moment,
-            },
-        }
+        return {**self.event, "dynamodb": {**self.event["dynamodb"], "ApproximateCreationDateTime": moment}}
 
 
 def _stream_record(change: Change, sequence: int) -> StreamRecord:
@@ -153,10 +141,7 @@ class Operation:
         for keeper in tuple(_keepers):
             keeper(changes, records)
         for change in changes:
-            _publish(
-                change.table,
-                [record for record in records if record.table == change.table.name],
-            )
+            _publish(change.table, [record for record in records if record.table == change.table.name])
         for follower in tuple(_followers):
             follower(changes, records)
 
@@ -195,14 +180,14 @@ def continue_stream(table: Table, last: int, readable: list[StreamRecord]) -> No
     """Let the stream of a fresh table go on after number ``last``, with the records that can still be read."""
     if table.stream_shard is not None:
         table.stream_shard.starting_sequence_number = readable[0].sequence if readable else last + 1
-        table.stream_shard.items = list(readable)  # type: ignore[arg-type]
+        table.stream_shard.items = list(readable)
 
 
 def _publish(table: Table, records: list[StreamRecord]) -> None:
     shard = table.stream_shard
     if shard is None or not records:
         return
-    shard.items.extend(records)  # type: ignore[arg-type]  # moto asks no more of a record than to_json()
+    shard.items.extend(records)  # moto asks no more of a record than to_json()
     if len(shard.items) > _RETAINED:
         surplus = len(shard.items) - _RETAINED // 2
         shard.starting_sequence_number += surplus
@@ -216,7 +201,7 @@ def place(table: Table, where: Item, item: Item | None) -> None:
         if item is None:
             table.items.pop(partition, None)
         else:
-            table.items[partition] = item  # type: ignore[assignment]  # moto: without a sort key, the item itself
+            table.items[partition] = item  # moto: without a sort key, the item itself
         return
     if item is not None:
         table.items[partition][sort] = item

@@ -13,13 +13,7 @@ class Deliveries:
     before retries, schedules): 0.01 makes a minute 0.6 seconds. Deadlines of handlers stay what they are.
     """
 
-    def __init__(
-        self,
-        durability: Durability | None = None,
-        *,
-        time_scale: float = 1.0,
-        region: str = REGION,
-    ) -> None:
+    def __init__(self, durability: Durability | None = None, *, time_scale: float = 1.0, region: str = REGION) -> None:
         self._backlog = Backlog()
         store = durability.store if durability is not None else None
         self._streams = StreamPump(self._backlog, store, region=region, time_scale=time_scale)

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from apex.errors import DataDirectoryBusy, NotFound
 from moto import mock_aws
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.table import Table
 
+from apex.errors import DataDirectoryBusy, NotFound
 from infra.local import changes as table_changes
 from infra.local.changes import Change, StreamRecord
 from infra.local.items import item_from_wire, wire_text
@@ -47,17 +47,10 @@ def _definition(table: Table) -> dict[str, Any]:
         "AttributeDefinitions": table.attr,
         "BillingMode": "PAY_PER_REQUEST",
     }
-    for name, indexes in (
-        ("GlobalSecondaryIndexes", table.global_indexes),
-        ("LocalSecondaryIndexes", table.indexes),
-    ):
+    for name, indexes in (("GlobalSecondaryIndexes", table.global_indexes), ("LocalSecondaryIndexes", table.indexes)):
         if indexes:
             definition[name] = [
-                {
-                    "IndexName": index.name,
-                    "KeySchema": index.schema,
-                    "Projection": index.projection,
-                }
+                {"IndexName": index.name, "KeySchema": index.schema, "Projection": index.projection}
                 for index in indexes
             ]
     return definition
@@ -113,27 +106,18 @@ class Durability:
         self._described.update(tables)
 
     def _write(self, changes: Sequence[Change], records: Sequence[StreamRecord]) -> None:
-        unknown = {
-            change.table.name: change.table for change in changes if change.table.name not in self._described
-        }
+        unknown = {change.table.name: change.table for change in changes if change.table.name not in self._described}
         if unknown:
             self._describe(unknown)
         self.store.write(
             [
                 StoredItem(
-                    change.table.name,
-                    *change.key,
-                    None if change.new_wire is None else wire_text(change.new_wire),
+                    change.table.name, *change.key, None if change.new_wire is None else wire_text(change.new_wire)
                 )
                 for change in changes
             ],
             [
-                StoredRecord(
-                    record.table,
-                    record.sequence,
-                    record.partition,
-                    wire_text(record.event),
-                )
+                StoredRecord(record.table, record.sequence, record.partition, wire_text(record.event))
                 for record in records
             ],
         )
@@ -155,9 +139,7 @@ def _restore_table(store: Store, table: Table) -> None:
     last = store.last_sequence(table.name)
     if last is None or table.stream_shard is None:
         return
-    kept = [
-        record for record in _records(store, table.name) if record.created > time.time() - RETENTION_SECONDS
-    ]
+    kept = [record for record in _records(store, table.name) if record.created > time.time() - RETENTION_SECONDS]
     store.drop_records_before(table.name, kept[0].sequence if kept else last + 1)
     table_changes.continue_stream(table, last, kept)
 

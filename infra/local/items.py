@@ -74,7 +74,7 @@ def key_text(key: DynamoType | None) -> str:
         return ""
     if key.type == "N":
         return "N" + str(_NUMBERS.plus(Decimal(key.value)).normalize(_NUMBERS) + 0)
-    return key.type + (_base64(key.value) if key.type == "B" else key.value)
+    return str(key.type) + (_base64(key.value) if key.type == "B" else key.value)
 
 
 def wire_text(wire: Any) -> str:

@@ -40,9 +40,7 @@ def keep_buckets(store: Store, buckets: Mapping[str, str]) -> Callable[[], None]
         set_metadata(key, metadata, replace)
         save(key)
 
-    def delete_and_forget(
-        backend: S3Backend, bucket_name: str, key_name: str, *rest: Any, **options: Any
-    ) -> Any:
+    def delete_and_forget(backend: S3Backend, bucket_name: str, key_name: str, *rest: Any, **options: Any) -> Any:
         answer = delete_object(backend, bucket_name, key_name, *rest, **options)
         if (logical := logical_names.get(bucket_name)) is not None:
             left = backend.get_bucket(bucket_name).keys.get(key_name)
@@ -52,7 +50,4 @@ def keep_buckets(store: Store, buckets: Mapping[str, str]) -> Callable[[], None]
                 store.delete_object(logical, key_name)
         return answer
 
-    return replace(
-        (FakeKey, "set_metadata", set_and_save),
-        (S3Backend, "delete_object", delete_and_forget),
-    )
+    return replace((FakeKey, "set_metadata", set_and_save), (S3Backend, "delete_object", delete_and_forget))

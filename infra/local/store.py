@@ -75,11 +75,7 @@ class Store:
         self._lock = threading.Lock()
         target = f"{file.absolute().as_uri()}?mode=ro" if read_only else str(file)
         self._connection = sqlite3.connect(
-            target,
-            uri=read_only,
-            isolation_level=None,
-            check_same_thread=False,
-            timeout=30,
+            target, uri=read_only, isolation_level=None, check_same_thread=False, timeout=30
         )
         if not read_only:
             self._connection.execute("PRAGMA journal_mode=WAL")
@@ -124,28 +120,16 @@ class Store:
             for row in items:
                 key = (row.table, row.partition, row.sort)
                 if row.item is None:
-                    connection.execute(
-                        "DELETE FROM items WHERE table_name=? AND partition=? AND sort=?",
-                        key,
-                    )
+                    connection.execute("DELETE FROM items WHERE table_name=? AND partition=? AND sort=?", key)
                 else:
-                    connection.execute(
-                        "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?)",
-                        (*key, row.item),
-                    )
+                    connection.execute("INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?)", (*key, row.item))
             for record in records:
                 connection.execute(
                     "INSERT INTO records VALUES (?, ?, ?, ?)",
-                    (
-                        record.table,
-                        _digits(record.sequence),
-                        record.partition,
-                        record.event,
-                    ),
+                    (record.table, _digits(record.sequence), record.partition, record.event),
                 )
                 connection.execute(
-                    "INSERT OR REPLACE INTO streams VALUES (?, ?)",
-                    (record.table, _digits(record.sequence)),
+                    "INSERT OR REPLACE INTO streams VALUES (?, ?)", (record.table, _digits(record.sequence))
                 )
 
     def items(self, table: str) -> Iterator[dict[str, Any]]:
@@ -162,28 +146,18 @@ class Store:
 
     def records(self, table: str) -> list[StoredRecord]:
         """The records of a table's stream that are still kept, oldest first."""
-        rows = self._rows(
-            "SELECT sequence, partition, event FROM records WHERE table_name=? ORDER BY sequence",
-            table,
-        )
+        rows = self._rows("SELECT sequence, partition, event FROM records WHERE table_name=? ORDER BY sequence", table)
         return [StoredRecord(table, int(sequence), partition, event) for sequence, partition, event in rows]
 
     def cursor(self, table: str, consumer: str) -> int | None:
         """Number of the record up to which a consumer has finished; ``None`` if it is not known yet."""
-        rows = self._rows(
-            "SELECT sequence FROM cursors WHERE table_name=? AND consumer=?",
-            table,
-            consumer,
-        )
+        rows = self._rows("SELECT sequence FROM cursors WHERE table_name=? AND consumer=?", table, consumer)
         return int(rows[0][0]) if rows else None
 
     def advance(self, table: str, consumer: str, sequence: int) -> None:
         """Note how far a consumer is, and let go of the records that every consumer of the table has finished."""
         with self._transaction() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)",
-                (table, consumer, _digits(sequence)),
-            )
+            connection.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", (table, consumer, _digits(sequence)))
             connection.execute(
                 "DELETE FROM records WHERE table_name=?1 AND sequence <= "
                 "(SELECT min(sequence) FROM cursors WHERE table_name=?1)",
@@ -195,18 +169,12 @@ class Store:
         known = {str(row[0]) for row in self._rows("SELECT consumer FROM cursors WHERE table_name=?", table)}
         with self._transaction() as connection:
             for consumer in known - set(existing):
-                connection.execute(
-                    "DELETE FROM cursors WHERE table_name=? AND consumer=?",
-                    (table, consumer),
-                )
+                connection.execute("DELETE FROM cursors WHERE table_name=? AND consumer=?", (table, consumer))
 
     def drop_records_before(self, table: str, sequence: int) -> None:
         """Let go of the records before ``sequence``, delivered or not."""
         with self._transaction() as connection:
-            connection.execute(
-                "DELETE FROM records WHERE table_name=? AND sequence<?",
-                (table, _digits(sequence)),
-            )
+            connection.execute("DELETE FROM records WHERE table_name=? AND sequence<?", (table, _digits(sequence)))
 
     # ── buckets ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -232,8 +200,5 @@ class Store:
 
     def objects(self, bucket: str) -> list[StoredObject]:
         """Every object of a bucket (by its logical name)."""
-        rows = self._rows(
-            "SELECT key, body, metadata FROM objects WHERE bucket=? ORDER BY key",
-            bucket,
-        )
+        rows = self._rows("SELECT key, body, metadata FROM objects WHERE bucket=? ORDER BY key", bucket)
         return [StoredObject(bucket, key, bytes(body), json.loads(metadata)) for key, body, metadata in rows]

@@ -13,14 +13,7 @@ from moto.dynamodb.models.table import Table
 from moto.events.models import EventPattern
 
 from infra.local.changes import StreamRecord
-from infra.local.lambda_calls import (
-    Answer,
-    TargetUnreachable,
-    invoke,
-    request_id,
-    send_message,
-    timestamp,
-)
+from infra.local.lambda_calls import Answer, TargetUnreachable, invoke, request_id, send_message, timestamp
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
 """Seconds before the first and the last retries of a batch; doubled from one to the next."""
@@ -28,12 +21,12 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
 
 def consumer_name(mapping: EventSourceMapping) -> str:
     """A name for the mapping that is the same after a restart, unlike its generated id."""
-    return mapping.function_arn.split(":function:")[1].split(":")[0]
+    return str(mapping.function_arn.split(":function:")[1].split(":")[0])
 
 
 def is_stream_of(mapping: EventSourceMapping, table: Table) -> bool:
     """Whether the mapping reads the stream of the table."""
-    return mapping.event_source_arn.startswith(f"{table.table_arn}/stream/")
+    return bool(mapping.event_source_arn.startswith(f"{table.table_arn}/stream/"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +78,7 @@ class BatchDelivery:
             return [_Piece(piece.records[first_failed:])]
         if self._mapping.bisect_on_error and len(piece.records) > 1:
             middle = len(piece.records) // 2
-            return [
-                _Piece(piece.records[:middle], piece.failures),
-                _Piece(piece.records[middle:], piece.failures),
-            ]
+            return [_Piece(piece.records[:middle], piece.failures), _Piece(piece.records[middle:], piece.failures)]
         allowed = self._mapping.max_retry_attempts
         if allowed is not None and 0 <= int(allowed) <= piece.failures:
             return self._give_up(piece, "RetryAttemptsExhausted", answer)

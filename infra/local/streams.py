@@ -40,13 +40,7 @@ class _Lane:
 class Consumer:
     """One event source mapping of a table's stream, and how far it has come."""
 
-    def __init__(
-        self,
-        mapping: EventSourceMapping,
-        backlog: Backlog,
-        store: Store | None,
-        time_scale: float,
-    ) -> None:
+    def __init__(self, mapping: EventSourceMapping, backlog: Backlog, store: Store | None, time_scale: float) -> None:
         self.mapping = mapping
         self.name = consumer_name(mapping)
         self.table = mapping.event_source_arn.split("/")[1]
@@ -103,10 +97,7 @@ class Consumer:
     def _next_batch(self, lane: _Lane) -> list[StreamRecord] | None:
         """The next records of a lane, once there are enough or the batching window is over; ``None`` to end."""
         with lane.changed:
-            lane.changed.wait_for(
-                lambda: self._stopping.is_set() or (lane.waiting and self.mapping.enabled),
-                None,
-            )
+            lane.changed.wait_for(lambda: self._stopping.is_set() or (lane.waiting and self.mapping.enabled), None)
             window = float(self.mapping.max_batch_window or 0) * self._time_scale
             size = self.mapping.batch_size
             if window:
@@ -132,14 +123,7 @@ class StreamPump:
     next change of its table, and starts there or, with ``TRIM_HORIZON``, with the oldest record still readable.
     """
 
-    def __init__(
-        self,
-        backlog: Backlog,
-        store: Store | None = None,
-        *,
-        region: str,
-        time_scale: float = 1.0,
-    ) -> None:
+    def __init__(self, backlog: Backlog, store: Store | None = None, *, region: str, time_scale: float = 1.0) -> None:
         self._backlog, self._store = backlog, store
         self._region, self._time_scale = region, time_scale
         self._consumers: dict[str, Consumer] = {}
@@ -168,15 +152,13 @@ class StreamPump:
                     consumer.offer(mine)
 
     def _meet_consumers(self, table: Table, arriving: Sequence[StreamRecord]) -> None:
-        mappings = [
-            mapping for mapping in table.lambda_event_source_mappings.values() if is_stream_of(mapping, table)
-        ]
+        mappings = [mapping for mapping in table.lambda_event_source_mappings.values() if is_stream_of(mapping, table)]
         new = [mapping for mapping in mappings if mapping.uuid not in self._consumers]
         if not new or table.stream_shard is None:
             return
         if self._store is not None:
             self._store.forget_consumers(table.name, [consumer_name(mapping) for mapping in mappings])
-        readable: list[StreamRecord] = list(table.stream_shard.items)  # type: ignore[arg-type]
+        readable: list[StreamRecord] = list(table.stream_shard.items)
         for mapping in new:
             consumer = Consumer(mapping, self._backlog, self._store, self._time_scale)
             self._consumers[mapping.uuid] = consumer
@@ -189,9 +171,7 @@ class StreamPump:
         known = self._store.cursor(table.name, name) if self._store is not None else None
         if known is None:
             following = table_changes.next_sequence(table)
-            oldest = (
-                table.stream_shard.starting_sequence_number if table.stream_shard is not None else following
-            )
+            oldest = table.stream_shard.starting_sequence_number if table.stream_shard is not None else following
             known = (oldest if mapping.starting_position == "TRIM_HORIZON" else following - arriving) - 1
             if self._store is not None:
                 self._store.advance(table.name, name, known)

@@ -31,7 +31,7 @@ from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import StreamShard, Table
 from moto.dynamodb.parsing.executors import UpdateExpressionExecutor
-from moto.dynamodb.parsing.expressions import UpdateExpressionParser  # type: ignore[attr-defined]
+from moto.dynamodb.parsing.expressions import UpdateExpressionParser
 from moto.dynamodb.parsing.validators import UpdateExpressionValidator
 from moto.dynamodb.responses import DynamoHandler
 
@@ -65,9 +65,7 @@ _CANCELLING = (
 # ── one call is one operation ───────────────────────────────────────────────────────────────────────────────
 
 
-def _in_one_operation(
-    call: Callable[[DynamoHandler], ActionResult],
-) -> Callable[[DynamoHandler], ActionResult]:
+def _in_one_operation(call: Callable[[DynamoHandler], ActionResult]) -> Callable[[DynamoHandler], ActionResult]:
     @functools.wraps(call)
     def whole(handler: DynamoHandler) -> ActionResult:
         with operation():
@@ -118,10 +116,7 @@ def _get_item(
 
 
 def _refuse_wrong_key(table: Table, key: dict[str, Any]) -> None:
-    for name, kind in (
-        (table.hash_key_attr, table.hash_key_type),
-        (table.range_key_attr, table.range_key_type),
-    ):
+    for name, kind in ((table.hash_key_attr, table.hash_key_type), (table.range_key_attr, table.range_key_type)):
         if name is not None and (actual := next(iter(key[name]))) != kind:
             raise InvalidAttributeTypeError(name, kind, actual)
     table._validate_item_types(key)
@@ -134,28 +129,20 @@ def _refuse_unless(met: bool, current: Item | None, return_values: str | None) -
         raise ConditionalCheckFailed(item=shown)
 
 
-def _apply_expression(
-    table: Table,
-    item: Item,
-    expression: str,
-    names: dict[str, Any],
-    values: dict[str, Any],
-) -> None:
+def apply_expression(table: Table, item: Item, expression: str, names: dict[str, Any], values: dict[str, Any]) -> None:
+    """Carry out an update expression on ``item``, a copy that only the caller holds; it may be left half done.
+
+    Raises moto's errors for expressions that are wrong or do not fit the item or the table.
+    """
     tree = UpdateExpressionParser.make(expression)
     validated = UpdateExpressionValidator(
-        tree,
-        expression_attribute_names=names,
-        expression_attribute_values=values,
-        item=item,
-        table=table,
+        tree, expression_attribute_names=names, expression_attribute_values=values, item=item, table=table
     ).validate()
     validated.normalize()
     try:
         UpdateExpressionExecutor(validated, item, names).execute()
     except ItemSizeTooLarge:
         raise ItemSizeToUpdateTooLarge from None
-    if item_bytes(item) > MAXIMUM_ITEM_BYTES:
-        raise ItemSizeToUpdateTooLarge
 
 
 def _update_item(
@@ -165,31 +152,27 @@ def _update_item(
     update_expression: str,
     expression_attribute_names: dict[str, Any] | None,
     expression_attribute_values: dict[str, Any] | None,
-    attribute_updates: dict[str, Any] | None = None,
-    expected: dict[str, Any] | None = None,
-    condition_expression: str | None = None,
-    return_values_on_condition_check_failure: str | None = None,
+    **options: Any,
 ) -> Item:
     table = self.get_table(table_name)
     names, values = expression_attribute_names or {}, expression_attribute_values or {}
     with operation() as running:
         partition, sort = self.get_keys_value(table, key)
         current = table.get_item(partition, sort)
-        met = get_expected(expected or {}).expr(current)
-        condition = get_filter_expression(condition_expression, names, values)
-        _refuse_unless(
-            met and condition.expr(current),
-            current,
-            return_values_on_condition_check_failure,
-        )
+        met = get_expected(options.get("expected") or {}).expr(current)
+        condition = get_filter_expression(options.get("condition_expression"), names, values)
+        wanted = options.get("return_values_on_condition_check_failure")
+        _refuse_unless(met and condition.expr(current), current, wanted)
         if current is None:
             _refuse_wrong_key(table, key)
         updated = Item(partition, sort, key) if current is None else copy.deepcopy(current)
         if update_expression:
-            _apply_expression(table, updated, update_expression, names, values)
-        elif attribute_updates:
+            apply_expression(table, updated, update_expression, names, values)
+        elif attribute_updates := options.get("attribute_updates"):
             updated.validate_no_empty_key_values(attribute_updates, table.attribute_keys)
             updated.update_with_attribute_updates(attribute_updates)
+        if item_bytes(updated) > MAXIMUM_ITEM_BYTES:
+            raise ItemSizeToUpdateTooLarge
         place(table, updated, updated)
         running.record(table, current, updated)
     return updated
@@ -238,9 +221,7 @@ def _attempt(backend: DynamoDBBackend, kind: str, action: dict[str, Any]) -> Rea
         elif kind == "Delete":
             backend.delete_item(table_name, action["Key"])
         elif kind == "Update":
-            backend.update_item(
-                table_name, action["Key"], action["UpdateExpression"], names or {}, values or {}
-            )
+            backend.update_item(table_name, action["Key"], action["UpdateExpression"], names or {}, values or {})
     except _CANCELLING as problem:
         return "ValidationError", problem.exception_msg, None
     return _FINE
@@ -254,7 +235,7 @@ def _transact_write_items(self: DynamoDBBackend, transact_items: list[dict[str, 
             raise TransactionCanceledException(reasons)  # leaving the operation undoes what was done
 
 
-class IdempotentParameterMismatch(DynamodbException):
+class IdempotentParameterMismatch(DynamodbException):  # type: ignore[misc]  # moto's types are not followed
     """A client token came again with other contents."""
 
     def __init__(self) -> None:
@@ -265,16 +246,8 @@ class IdempotentParameterMismatch(DynamodbException):
 
 
 def _fingerprint(body: dict[str, Any]) -> str:
-    told = {
-        name: value
-        for name, value in body.items()
-        if name not in ("ClientRequestToken", "ReturnConsumedCapacity")
-    }
-    text = json.dumps(
-        told,
-        sort_keys=True,
-        default=lambda value: base64.b64encode(value).decode("ascii"),
-    )
+    told = {name: value for name, value in body.items() if name not in ("ClientRequestToken", "ReturnConsumedCapacity")}
+    text = json.dumps(told, sort_keys=True, default=lambda value: base64.b64encode(value).decode("ascii"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -294,10 +267,7 @@ def _install_tokens() -> Undo:
         if not token:
             return transact(handler)
         with operation():
-            known, fingerprint = (
-                _tokens(handler.dynamodb_backend),
-                _fingerprint(handler.body),
-            )
+            known, fingerprint = (_tokens(handler.dynamodb_backend), _fingerprint(handler.body))
             if (seen := known.get(token)) is None:
                 result = transact(handler)
                 known[token] = (fingerprint, time.monotonic())

@@ -1,0 +1,284 @@
+"""DynamoDB at the speed of memory: what moto does over again for every call is done once, or not at all."""
+
+import functools
+import io
+import pickle
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.handlers import BUILTIN_HANDLERS
+from botocore.model import OperationModel
+from botocore.parsers import create_parser
+from moto.core.exceptions import JsonRESTError
+from moto.core.models import botocore_stubber
+from moto.core.responses import ActionResult
+from moto.dynamodb.comparisons import ConditionExpressionParser
+from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
+from moto.dynamodb.models.table import Table
+from moto.dynamodb.parsing.expressions import UpdateExpressionParser
+from moto.dynamodb.parsing.validators import Validator
+from moto.dynamodb.responses import DynamoHandler
+
+from infra.local.repairs import Repair, Undo, dynamodb
+from infra.local.repairs.stepfunctions_patching import replace
+from infra.local.surroundings import ACCOUNT
+from infra.local.update_plans import Declined, plan
+
+_PARSED_EXPRESSIONS = 4096
+
+# ── calls without a message ─────────────────────────────────────────────────────────────────────────────────
+
+_DATA_CALLS = {
+    "GetItem": "get_item",
+    "PutItem": "put_item",
+    "UpdateItem": "update_item",
+    "DeleteItem": "delete_item",
+    "Query": "query",
+    "Scan": "scan",
+    "BatchGetItem": "batch_get_item",
+    "BatchWriteItem": "batch_write_item",
+    "TransactGetItems": "transact_get_items",
+    "TransactWriteItems": "transact_write_items",
+}
+_PARAMETERS = "apex_local_parameters"
+_direct = {"enabled": False}
+
+
+def _remember_parameters(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+    if _direct["enabled"]:
+        context[_PARAMETERS] = params
+
+
+def _own(value: Any) -> Any:
+    """A copy that shares nothing changeable with the caller's value."""
+    if isinstance(value, dict):
+        return {name: _own(nested) for name, nested in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_own(nested) for nested in value]
+    return bytes(value) if isinstance(value, bytearray) else value
+
+
+def _answer_directly(
+    model: OperationModel, params: dict[str, Any], context: dict[str, Any], **_: Any
+) -> tuple[AWSResponse, dict[str, Any]] | None:
+    """Call moto's handler with the parameters of the call; ``None`` leaves the call to the ordinary way."""
+    method = _DATA_CALLS.get(model.name)
+    if method is None or not (_direct["enabled"] and botocore_stubber.enabled and _PARAMETERS in context):
+        return None
+    if not params["url"].partition("://")[2].rstrip("/").endswith(".amazonaws.com"):
+        return None
+    handler = DynamoHandler()
+    handler.region, handler.current_account = context["client_region"], ACCOUNT
+    handler.params = handler.body = _own(context[_PARAMETERS])
+    try:
+        result: ActionResult = getattr(handler, method)()
+    except JsonRESTError as error:
+        return _response(params, error.code, _error(model, error))
+    return _response(params, 200, _output(model, result))
+
+
+def _response(params: dict[str, Any], status: int, parsed: dict[str, Any]) -> tuple[AWSResponse, dict[str, Any]]:
+    metadata = {"RequestId": "local", "HTTPStatusCode": status, "HTTPHeaders": {}, "RetryAttempts": 0}
+    return AWSResponse(params["url"], status, HTTPHeaders(), io.BytesIO()), {**parsed, "ResponseMetadata": metadata}
+
+
+def _output(model: OperationModel, result: ActionResult) -> dict[str, Any]:
+    given, shape = result.result, model.output_shape
+    return {name: given[name] for name in (shape.members if shape else ()) if given.get(name) is not None}
+
+
+def _error(model: OperationModel, error: JsonRESTError) -> dict[str, Any]:
+    answer = {"status_code": error.code, "headers": {}, "body": error.description.encode()}
+    parser = create_parser("json")
+    parsed: dict[str, Any] = parser.parse(answer, model.output_shape)  # type: ignore[arg-type]  # as botocore does
+    shape = model.service_model.shape_for_error_code(parsed["Error"]["Code"])
+    if shape is not None:
+        parsed.update(parser.parse(answer, shape))
+    return parsed
+
+
+def _install_direct_calls() -> Undo:
+    handlers: tuple[tuple[str, Callable[..., Any]], ...] = (
+        ("before-parameter-build.dynamodb", _remember_parameters),
+        ("before-call.dynamodb", _answer_directly),
+    )
+    BUILTIN_HANDLERS.extend(handlers)
+    session = boto3.DEFAULT_SESSION
+    if session is not None:
+        for event, handler in handlers:
+            session.events.register(event, handler, unique_id=handler.__name__)
+    _direct["enabled"] = True
+
+    def undo() -> None:
+        # Clients that exist keep the handlers; without this switch they do nothing.
+        _direct["enabled"] = False
+        for spec in handlers:
+            BUILTIN_HANDLERS.remove(spec)
+        if session is not None:
+            for event, handler in handlers:
+                session.events.unregister(event, unique_id=handler.__name__)
+
+    return undo
+
+
+# ── expressions are parsed once ─────────────────────────────────────────────────────────────────────────────
+
+
+class _Tree(ConditionExpressionParser):  # type: ignore[misc]  # moto's types are not followed
+    """Stops at the syntax tree instead of making it executable."""
+
+    def _make_op_condition(self, node: Any) -> Any:
+        return node
+
+
+class _Binding(ConditionExpressionParser):  # type: ignore[misc]
+    """Makes a syntax tree executable with the values of one call."""
+
+    def _make_operand(self, node: Any) -> Any:
+        if node.kind == self.Kind.EXPRESSION_ATTRIBUTE_VALUE:
+            node = node._replace(value=self._lookup_expression_attribute_value(node.text))
+        return super()._make_operand(node)
+
+
+_parse_condition = ConditionExpressionParser.parse
+_make_update = UpdateExpressionParser.make.__func__
+
+
+@functools.lru_cache(_PARSED_EXPRESSIONS)
+def _condition_tree(
+    expression: str, names: tuple[tuple[str, str], ...], values: tuple[str, ...]
+) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
+    parser = _Tree(expression, dict(names), {name: {"S": name} for name in values})
+    tree = _parse_condition(parser)
+    return tree, tuple(parser.expr_attr_names_found), tuple(parser.expr_attr_values_found)
+
+
+def _parse_condition_once(self: ConditionExpressionParser) -> Any:
+    if not self.condition_expression:
+        return _parse_condition(self)
+    names, values = self.expression_attribute_names or {}, self.expression_attribute_values or {}
+    tree, names_found, values_found = _condition_tree(self.condition_expression, tuple(names.items()), tuple(values))
+    self.expr_attr_names_found.extend(names_found)
+    self.expr_attr_values_found.extend(values_found)
+    return _Binding(self.condition_expression, names, values)._make_op_condition(tree)
+
+
+@functools.lru_cache(_PARSED_EXPRESSIONS)
+def _update_tree(expression: str) -> Any:
+    tree = _make_update(UpdateExpressionParser, expression)
+    tree.apex_pickled, tree.apex_plan = pickle.dumps(tree), plan(tree)
+    return tree
+
+
+def _validator_init(
+    self: Validator,
+    expression: Any,
+    expression_attribute_names: dict[str, str],
+    expression_attribute_values: dict[str, dict[str, Any]],
+    item: Item,
+    table: Table,
+) -> None:
+    self.expression_attribute_names = expression_attribute_names
+    self.expression_attribute_values = expression_attribute_values
+    self.item, self.table = item, table
+    self.processors = self.get_ast_processors()
+    # Validation alters the tree; unpickling is the quickest way to a fresh one.
+    self.node_to_validate = pickle.loads(expression.apex_pickled)  # noqa: S301 # pickled above, never from outside
+
+
+def _install_update_plans() -> Undo:
+    apply_expression = dynamodb.apply_expression
+
+    def apply_plan(table: Table, item: Item, expression: str, names: dict[str, Any], values: dict[str, Any]) -> None:
+        prepared = _update_tree(expression).apex_plan
+        if prepared is not None:
+            try:
+                prepared.apply(item, names, values, set(table.attribute_keys))
+            except Declined:
+                pass  # moto knows how, or why not
+            else:
+                return
+        apply_expression(table, item, expression, names, values)
+
+    return replace((dynamodb, "apply_expression", apply_plan))
+
+
+# ── sizes are looked at once, queries look at one partition ─────────────────────────────────────────────────
+
+
+def _set_attribute(self: LimitedSizeDict, name: str, value: Any) -> None:
+    dict.__setitem__(self, name, value)
+
+
+def _partition_view(table: Table, matching: Mapping[str, DynamoType]) -> Table:
+    """The same table holding only the items whose attributes are those of ``matching``."""
+    view: Table = object.__new__(Table)
+    view.__dict__.update(table.__dict__)
+    view.items = defaultdict(dict)
+    if set(matching) == {table.hash_key_attr}:
+        partition = matching[table.hash_key_attr]
+        if (held := table.items.get(partition)) is not None:
+            view.items[partition] = held
+        return view
+    for partition, held in table.items.items():
+        if not table.has_range_key:
+            if _matches(held, matching):  # without a sort key moto holds the item itself
+                view.items[partition] = held
+        elif found := {sort: item for sort, item in held.items() if _matches(item, matching)}:
+            view.items[partition] = found
+    return view
+
+
+def _matches(item: Item, matching: Mapping[str, DynamoType]) -> bool:
+    return all(name in item.attrs and item.attrs[name] == value for name, value in matching.items())
+
+
+def _install_partition_queries() -> Undo:
+    query = Table.query
+
+    def query_partition(table: Table, hash_key: DynamoType | None, *rest: Any, **options: Any) -> Any:
+        matching = dict(options.get("hash_key_conditions") or {})
+        if not matching and hash_key is not None and not options.get("index_name"):
+            matching = {table.hash_key_attr: hash_key}
+        return query(_partition_view(table, matching) if matching else table, hash_key, *rest, **options)
+
+    return replace((Table, "query", query_partition))
+
+
+REPAIRS: tuple[Repair, ...] = (
+    Repair(
+        "dynamodb-direct-calls",
+        "Every call within the process is signed, written as an HTTP message and parsed again: a millisecond or more. "
+        "Data calls go straight to moto's handlers instead.",
+        _install_direct_calls,
+    ),
+    Repair(
+        "dynamodb-parse-once",
+        "Condition and update expressions are parsed anew for every call, conditions up to three times.",
+        lambda: replace(
+            (ConditionExpressionParser, "parse", _parse_condition_once),
+            (UpdateExpressionParser, "make", staticmethod(_update_tree)),
+            (Validator, "__init__", _validator_init),
+        ),
+    ),
+    Repair(
+        "dynamodb-update-plans",
+        "An update expression's syntax tree is walked a dozen times for each call, however simple it is.",
+        _install_update_plans,
+    ),
+    Repair(
+        "dynamodb-size-once",
+        "Setting an attribute adds up the sizes of all others, and by rules that are not DynamoDB's; "
+        "the whole item is measured once, when it is stored.",
+        lambda: replace((LimitedSizeDict, "__setitem__", _set_attribute)),
+    ),
+    Repair(
+        "dynamodb-partition-queries",
+        "A query sorts and reads every item of the table, however small its partition.",
+        _install_partition_queries,
+    ),
+)
