@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import signal
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,9 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs until a signal, or until stdin closes where that was asked for."""
     parser = argparse.ArgumentParser(prog="python -m infra.local.providers", description=__doc__)
     parser.add_argument("--dir", default=":memory:", help="directory of the databases, or :memory:")
-    parser.add_argument(
-        "--ports", default="0,0,0", help="ports of flights, hotels, payments; 0 takes a free one"
-    )
+    parser.add_argument("--ports", default="0,0,0", help="ports of flights, hotels, payments; 0 takes a free one")
     parser.add_argument("--key-window", type=float, default=DEFAULT_KEY_WINDOW_SECONDS, metavar="SECONDS")
     parser.add_argument(
         "--until-stdin-closes", action="store_true", help="end with the process that holds the other end"
@@ -68,10 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         directory.mkdir(parents=True, exist_ok=True)
 
     urls = {
-        kind.name: serve(kind, directory, port, given.key_window)
-        for kind, port in zip(PROVIDERS, ports, strict=True)
+        kind.name: serve(kind, directory, port, given.key_window) for kind, port in zip(PROVIDERS, ports, strict=True)
     }
-    print(json.dumps(urls), flush=True)
+    sys.stdout.write(json.dumps(urls) + "\n")
+    sys.stdout.flush()
     # Nothing to close: every answer given is on disk already, which is what makes kill -9 harmless too.
     wait_for_the_end(leashed=given.until_stdin_closes)
 

@@ -39,11 +39,13 @@ class Fault:
     fired: int = 0
 
     def strikes(self, operation: str, facts: Json) -> bool:
+        """Whether a request with these facts is to suffer it; counts nothing."""
         if operation != self.operation or (self.times is not None and self.fired >= self.times):
             return False
         return all(name in facts and facts[name] == value for name, value in self.match.items())
 
     def to_json(self) -> Json:
+        """The order and how often it fired, as ``GET /faults`` tells."""
         return {
             "id": self.id,
             "operation": self.operation,
@@ -100,6 +102,7 @@ class Faults:
         return fault
 
     def listed(self) -> list[Json]:
+        """Every fault ordered since the last reset, used up or not."""
         with self._lock:
             return [fault.to_json() for fault in self._ordered]
 

@@ -32,6 +32,7 @@ class Flight:
     price: int
 
     def to_json(self, seats_left: int) -> Json:
+        """The flight as a search shows it."""
         return {
             "flight_id": self.flight_id,
             "airline": self.airline,
@@ -87,11 +88,10 @@ class Flights(Provider):
     """GET /flights, POST /bookings, and bookings by key."""
 
     name = "flights"
-    words = Words(
-        "bookings", apply="book", undo="cancel", applied="booked", undone="cancelled", searches=("search",)
-    )
+    words = Words("bookings", apply="book", undo="cancel", applied="booked", undone="cancelled", searches=("search",))
 
     def routes(self) -> tuple[Route, ...]:
+        """Searching, and setting the number of seats."""
         return (
             Route("GET", "/flights", self._search, "search"),
             Route("POST", "/inventory", self._set_seats),
@@ -114,10 +114,12 @@ class Flights(Provider):
         return Answer(200, {"flight_id": flight_id, "seats": seats})
 
     def parse(self, body: Json) -> Json:
+        """Reads ``{flight_id, passenger}``."""
         fields.only(body, "flight_id", "passenger")
         return {"flight_id": fields.text(body, "flight_id"), "passenger": fields.text(body, "passenger")}
 
     def perform(self, tx: Transaction, request: Json) -> Effect:
+        """Takes one seat; 409 ``sold_out`` when none is left, 404 ``no_such_flight``."""
         flight = find_flight(request["flight_id"])
         left = self.free(tx, flight.flight_id, SEATS)
         if left <= 0:
@@ -132,15 +134,16 @@ class Flights(Provider):
         return Effect({**booking, **details}, ledger=request, holdings={flight.flight_id: 1})
 
     def undone(self, record: Record) -> Json:
+        """Names the booking that was cancelled."""
         return {"booking_id": record.answer["booking_id"], "status": self.words.undone}
 
     def declined(self) -> Refusal:
+        """No seat is left."""
         return Refusal(409, "sold_out", "no seat is left on this flight")
 
     def inventory(self, tx: Transaction) -> list[Json]:
+        """Flights with their seats."""
         return [
-            inventory_row(
-                {"flight_id": stock.item}, "seats", self.capacity(tx, stock.capacity, SEATS), stock.taken
-            )
+            inventory_row({"flight_id": stock.item}, "seats", self.capacity(tx, stock.capacity, SEATS), stock.taken)
             for stock in tx.all_stock()
         ]

@@ -44,6 +44,7 @@ class Hotels(Provider):
     words = Words("reservations", apply="reserve", undo="cancel", applied="reserved", undone="cancelled")
 
     def routes(self) -> tuple[Route, ...]:
+        """Setting the number of rooms."""
         return (Route("POST", "/inventory", self._set_rooms),)
 
     def _set_rooms(self, request: Request) -> Answer:
@@ -57,6 +58,7 @@ class Hotels(Provider):
         return Answer(200, {"hotel_id": hotel_id, "night": request.body.get("night"), "rooms": rooms})
 
     def parse(self, body: Json) -> Json:
+        """Reads ``{near, city?, check_in, nights, guest}``; a city alone will do."""
         fields.only(body, "near", "city", "check_in", "nights", "guest")
         near, city = fields.optional_text(body, "near"), fields.optional_text(body, "city")
         if near is None and city is None:
@@ -70,6 +72,7 @@ class Hotels(Provider):
         }
 
     def perform(self, tx: Transaction, request: Json) -> Effect:
+        """Takes a room on each night, or answers 409 ``sold_out``."""
         arrival = dt.date.fromisoformat(request["check_in"])
         nights = [arrival + dt.timedelta(days=night) for night in range(request["nights"])]
         for hotel in hotels_near(request["near"] or request["city"]):
@@ -91,12 +94,15 @@ class Hotels(Provider):
         raise self.declined()
 
     def undone(self, record: Record) -> Json:
+        """Names the reservation that was cancelled."""
         return {"reservation_id": record.answer["reservation_id"], "status": self.words.undone}
 
     def declined(self) -> Refusal:
+        """No room is left."""
         return Refusal(409, "sold_out", "no house nearby has a room on all of these nights")
 
     def inventory(self, tx: Transaction) -> list[Json]:
+        """Hotels and nights with their rooms."""
         rows = []
         for stock in tx.all_stock():
             hotel_id, _, night = stock.item.rpartition("@")

@@ -25,6 +25,8 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
+    """A status and the JSON object that goes with it."""
+
     status: int
     body: Json
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -22,11 +22,10 @@ class Payments(Provider):
     name = "payments"
     starts_with: ClassVar[Mapping[str, int]] = {DEFAULT_CARD: DEFAULT_LIMIT}
     probe_tells_answer = False
-    words = Words(
-        "charges", apply="charge", undo="refund", applied="settled", undone="refunded", refused="declined"
-    )
+    words = Words("charges", apply="charge", undo="refund", applied="settled", undone="refunded", refused="declined")
 
     def routes(self) -> tuple[Route, ...]:
+        """Making a card."""
         return (Route("POST", "/cards", self._set_card),)
 
     def _set_card(self, request: Request) -> Answer:
@@ -37,17 +36,17 @@ class Payments(Provider):
             return Answer(200, _card(tx, card))
 
     def parse(self, body: Json) -> Json:
+        """Reads ``{card, amount, currency}``; the amount becomes cents."""
         fields.only(body, "card", "amount", "currency")
         amount, currency = fields.cents(body, "amount"), fields.text(body, "currency")
         if amount == 0:
             raise Refusal(422, "invalid_request", "amount must be above zero", field="amount")
         if len(currency) != 3 or not (currency.isascii() and currency.isalpha() and currency.isupper()):
-            raise Refusal(
-                422, "invalid_request", "currency is a code of three capital letters", field="currency"
-            )
+            raise Refusal(422, "invalid_request", "currency is a code of three capital letters", field="currency")
         return {"card": fields.text(body, "card"), "amount": amount, "currency": currency}
 
     def perform(self, tx: Transaction, request: Json) -> Effect:
+        """Takes the amount off the card's credit, or answers 402 ``card_declined`` with a reason."""
         card, amount, currency = request["card"], request["amount"], request["currency"]
         limit = tx.stock(card).capacity
         if limit is None:
@@ -66,6 +65,7 @@ class Payments(Provider):
         return Effect(answer, ledger=charge, holdings={card: amount})
 
     def undone(self, record: Record) -> Json:
+        """Says how much went back; always all of it."""
         return {
             "refund_id": new_id("RF"),
             "status": self.words.undone,
@@ -74,9 +74,11 @@ class Payments(Provider):
         }
 
     def declined(self) -> Refusal:
+        """The credit does not suffice."""
         return _declined("insufficient_credit")
 
     def inventory(self, tx: Transaction) -> list[Json]:
+        """Cards with limit, charged and available amounts."""
         return [_card(tx, stock.item) for stock in tx.all_stock()]
 
 

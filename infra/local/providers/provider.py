@@ -66,6 +66,7 @@ class Words:
 
     @property
     def operations(self) -> tuple[str, ...]:
+        """The operations that can be given faults."""
         return (*self.searches, self.apply, "probe", self.undo)
 
 
@@ -85,9 +86,7 @@ class Provider(ABC):
         self._default_window = key_window_seconds
         self._window = key_window_seconds
         self._clock_offset = 0.0
-        self._routes = [
-            (route, route.path.strip("/").split("/")) for route in (*self._common_routes(), *self.routes())
-        ]
+        self._routes = [(route, route.path.strip("/").split("/")) for route in (*self._common_routes(), *self.routes())]
         self._fill()
 
     # ── what each provider decides for itself ───────────────────────────────────────────────────────────────
@@ -189,9 +188,7 @@ class Provider(ABC):
                 return _repeated(known, fingerprint)
             record = tx.record(run_key)
             if record is None:
-                answer = Answer(
-                    404, {"code": "not_found", "message": "nothing was ever applied under this key"}
-                )
+                answer = Answer(404, {"code": "not_found", "message": "nothing was ever applied under this key"})
             elif record.undone is not None:
                 answer = Answer(200, record.undone)
             else:
@@ -232,6 +229,7 @@ class Provider(ABC):
         return self.capacity(tx, stock.capacity, default) - stock.taken
 
     def capacity(self, tx: Transaction, own: int | None, default: int) -> int:
+        """The item's own capacity, else the one set for all items, else ``default``."""
         if own is not None:
             return own
         everywhere = tx.stock(_EVERYTHING).capacity

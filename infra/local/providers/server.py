@@ -32,6 +32,7 @@ class ProviderServer(socketserver.ThreadingTCPServer):
 
     @property
     def url(self) -> str:
+        """The base URL, with the port that was taken."""
         return f"http://127.0.0.1:{self.socket.getsockname()[1]}"
 
     def handle_error(self, *_: object) -> None:
@@ -88,7 +89,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if int(length) > LARGEST_BODY:
             self.close_connection = True
             raise Refusal(413, "too_large", f"a body has at most {LARGEST_BODY} bytes")
-        return self.rfile.read(int(length))
+        raw = self.rfile.read(int(length))
+        if len(raw) < int(length):
+            # The caller broke off in the middle; half a request is not carried out.
+            raise HangUp
+        return raw
 
     def _request(self, raw: bytes) -> Request:
         try:

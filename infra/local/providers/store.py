@@ -1,7 +1,7 @@
 """A provider's own memory in SQLite: stock, bookings, remembered answers, tombstones and the ledger.
 
-One connection behind a lock; every change is one ``BEGIN IMMEDIATE`` transaction, so what was answered is on
-disk even when the process is killed right after (write-ahead log; only a power cut could lose the last moments).
+One connection behind a lock; every change is one ``BEGIN IMMEDIATE`` transaction. What was answered is on disk
+even when the process is killed right after (write-ahead log; only a power cut could lose the last moments).
 """
 
 import json
@@ -66,6 +66,8 @@ class Stock:
 
 @dataclass(frozen=True)
 class LedgerEntry:
+    """One visible change of the outside world: ``kind`` is apply or undo, ``at`` seconds since 1970."""
+
     seq: int
     key: str
     kind: str
@@ -87,6 +89,7 @@ class Transaction:
         return None if row is None else (row[0], Answer(row[1], json.loads(row[2])))
 
     def remember(self, key: str, fingerprint: str, answer: Answer, at: float) -> None:
+        """Keeps the answer that a repetition of the key will get."""
         self._run(
             "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)",
             (key, fingerprint, answer.status, json.dumps(answer.body), at),
@@ -102,9 +105,7 @@ class Transaction:
         if row is None:
             return None
         number, key, what, answer, undone = row
-        return Record(
-            number, key, json.loads(what), json.loads(answer), None if undone is None else json.loads(undone)
-        )
+        return Record(number, key, json.loads(what), json.loads(answer), None if undone is None else json.loads(undone))
 
     def add_record(self, key: str, what: Json, answer: Json, holdings: Mapping[str, int], at: float) -> None:
         """Takes the holdings out of stock and writes the effect into records and ledger."""
@@ -130,11 +131,10 @@ class Transaction:
         self._write_ledger(record.key, "undo", record.what, at)
 
     def _write_ledger(self, key: str, kind: str, what: Json, at: float) -> None:
-        self._run(
-            "INSERT INTO ledger (key, kind, what, at) VALUES (?, ?, ?, ?)", (key, kind, json.dumps(what), at)
-        )
+        self._run("INSERT INTO ledger (key, kind, what, at) VALUES (?, ?, ?, ?)", (key, kind, json.dumps(what), at))
 
     def revoked(self, key: str) -> bool:
+        """Whether a key was cancelled and must never be accepted again."""
         return self._run("SELECT 1 FROM revoked WHERE key = ?", (key,)).fetchone() is not None
 
     def revoke(self, key: str, at: float) -> None:
@@ -142,6 +142,7 @@ class Transaction:
         self._run("INSERT OR IGNORE INTO revoked VALUES (?, ?)", (key, at))
 
     def stock(self, item: str) -> Stock:
+        """How much of one item is taken."""
         row = self._run("SELECT item, taken, capacity FROM stock WHERE item = ?", (item,)).fetchone()
         return Stock(*row) if row else Stock(item, 0, None)
 
@@ -153,6 +154,7 @@ class Transaction:
         return [Stock(*row) for row in rows.fetchall()]
 
     def set_capacity(self, item: str, capacity: int) -> None:
+        """Sets how many units of an item there are, however many are taken."""
         self._run(
             "INSERT INTO stock (item, capacity) VALUES (?, ?)"
             " ON CONFLICT (item) DO UPDATE SET capacity = excluded.capacity",
@@ -198,6 +200,7 @@ class Store:
             self._connection.executescript(f"BEGIN IMMEDIATE; {drops} {_SCHEMA} COMMIT;")
 
     def close(self) -> None:
+        """Ends the connection; the store cannot be used any more."""
         with self._lock:
             self._connection.close()
 

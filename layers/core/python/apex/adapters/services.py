@@ -95,25 +95,19 @@ class ServiceClient:
                 url,
                 body=content,
                 headers=_headers(content, key),
-                timeout=urllib3.Timeout(
-                    connect=min(deadline_seconds, CONNECT_SECONDS), total=deadline_seconds
-                ),
+                timeout=urllib3.Timeout(connect=min(deadline_seconds, CONNECT_SECONDS), total=deadline_seconds),
                 redirect=False,
                 retries=False,
                 preload_content=False,
             )
             raw = _read(response, ends)
         except (NewConnectionError, ConnectTimeoutError) as error:
-            raise ToolRetryable(
-                f"{what}: no connection ({type(error).__name__})", service=self.name
-            ) from error
+            raise ToolRetryable(f"{what}: no connection ({type(error).__name__})", service=self.name) from error
         except (HTTPError, OSError) as error:
             raise self._open(method, f"{what}: no answer ({type(error).__name__})") from error
         return self._judge(method, what, response, raw)
 
-    def _judge(
-        self, method: str, what: str, response: urllib3.BaseHTTPResponse, raw: bytes
-    ) -> dict[str, Any]:
+    def _judge(self, method: str, what: str, response: urllib3.BaseHTTPResponse, raw: bytes) -> dict[str, Any]:
         status, answer = response.status, _json_object(raw)
         if 200 <= status < 300:
             if answer is None:
