@@ -31,12 +31,12 @@ class Needs:
 _LEDGER = ("journal", "state")
 
 HANDLERS: Mapping[str, Needs] = {
-    "find_plan": Needs(writes=_LEDGER, writes_payloads=True),
-    "make_plan": Needs(timeout=60, writes=_LEDGER, writes_payloads=True),
-    "next_wave": Needs(writes=_LEDGER),
+    "find_plan": Needs(timeout=60, writes=_LEDGER, writes_payloads=True),
+    "make_plan": Needs(timeout=120, writes=_LEDGER, writes_payloads=True),
     "close_workflow": Needs(timeout=30, writes=_LEDGER, writes_payloads=True),
-    "start_rollback": Needs(writes=_LEDGER, starts=("rollback",)),
-    "list_steps": Needs(writes=_LEDGER),
+    "start_rollback": Needs(timeout=30, writes=_LEDGER, starts=("rollback",)),
+    "list_steps": Needs(timeout=60, writes=_LEDGER, writes_payloads=True),
+    "park_step": Needs(timeout=30, writes=_LEDGER, writes_payloads=True),
     "publish_events": Needs(timeout=60, publishes=True),
 }
 

@@ -90,6 +90,8 @@ class Call:
     """The tool must have answered by then."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    read_record: Callable[[str, str, str], dict[str, Any] | None] | None = None
+    """Reads a row: (table, tenant, key)."""
     records: list[RecordWrite] = field(default_factory=list)
     """Rows to be written together with the ledger change (transactional tools only)."""
 
@@ -109,6 +111,12 @@ class Call:
     def put_record(self, table: str, key: str, item: dict[str, Any]) -> None:
         """Write a new row in the same transaction that confirms the step."""
         self.records.append(RecordWrite(table, self.tenant, key, item, must_be_new=True))
+
+    def get_record(self, table: str, key: str) -> dict[str, Any] | None:
+        """A row of this tenant, or None. Raises ``ToolRejected`` where there is no database."""
+        if self.read_record is None:
+            raise ToolRejected("this tool has no database to read from")
+        return self.read_record(table, self.tenant, key)
 
     def delete_record(self, table: str, key: str) -> None:
         """Delete a row in the same transaction that records the compensation."""

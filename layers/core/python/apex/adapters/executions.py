@@ -1,0 +1,37 @@
+"""``Executions`` on AWS Step Functions."""
+
+import json
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from apex.errors import StoreError
+from apex.schema.ids import execution_name
+
+
+class StepFunctionsExecutions:
+    """Starts the two machines; ``client`` is a boto3 ``stepfunctions`` client."""
+
+    def __init__(self, client: Any, agent_arn: str, rollback_arn: str) -> None:
+        self._client = client
+        self._agent_arn = agent_arn
+        self._rollback_arn = rollback_arn
+
+    def start_agent(self, tenant: str, workflow_id: str, generation: int) -> str:
+        """Start ``agent_workflow``; answers the execution's name."""
+        return self._start(self._agent_arn, execution_name(workflow_id, generation), tenant, workflow_id, generation)
+
+    def start_rollback(self, tenant: str, workflow_id: str, generation: int) -> str:
+        """Start ``rollback``; answers the execution's name."""
+        name = execution_name(workflow_id, generation, rollback=True)
+        return self._start(self._rollback_arn, name, tenant, workflow_id, generation)
+
+    def _start(self, arn: str, name: str, tenant: str, workflow_id: str, generation: int) -> str:
+        payload = {"tenant": tenant, "workflow_id": workflow_id, "generation": generation}
+        try:
+            self._client.start_execution(stateMachineArn=arn, name=name, input=json.dumps(payload))
+        except ClientError as error:
+            # The name is computed: an execution that exists already is the one that was wanted.
+            if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
+                raise StoreError(f"Step Functions answered {error.response['Error']['Code']}") from error
+        return name

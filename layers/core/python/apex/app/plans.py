@@ -1,0 +1,113 @@
+"""Finds or makes the plan of a workflow, checks it, journals it, and tells the state machine the waves to run."""
+
+from typing import Any
+
+from apex.app.facts import stamp
+from apex.app.house import House
+from apex.errors import HeadChanged, StepPaused
+from apex.ports import Planner, PlanIndex, PlanProposal, PlanRequest
+from apex.ports.store import Change
+from apex.schema.events import GoalReceived, PlanGenerated
+from apex.schema.ids import WorkflowRef, effect_key
+from apex.schema.ledger import EffectState, Head, Mode
+from apex.schema.plan import Plan, PlannedBy, Step
+from apex.schema.wire import thaw
+from apex.tools.registry import Registry
+from apex.workflow.validation import validate_plan
+from apex.workflow.waves import waves
+
+_RUNNING = frozenset({Mode.RUNNING})
+_UNKNOWN_TOOL_TIMEOUT = 900
+
+
+def find_plan(house: House, registry: Registry, index: PlanIndex, ref: WorkflowRef, generation: int) -> dict[str, Any]:
+    """The plan that came with the goal, is journaled already, or is known to fit; answers ``{found, waves, ...}``.
+
+    Raises ``PlanInvalid`` where the plan that came with the goal breaks the tools' contracts.
+    """
+    head = _running_head(house, ref, generation)
+    if head.plan_id is not None:
+        return _waves(house, registry, ref)
+    submitted = house.store.submitted_plan(ref) if head.submitted_plan else None
+    if submitted is not None:
+        return _adopt(house, registry, head, PlanProposal(submitted, PlannedBy(planner="submitted")))
+    proposal = index.find(_request(house, head))
+    if proposal is None:
+        return {"found": False, "waves": [], "wave_count": 0}
+    return _adopt(house, registry, head, proposal)
+
+
+def make_plan(house: House, registry: Registry, planner: Planner, ref: WorkflowRef, generation: int) -> dict[str, Any]:
+    """Have a planner propose a plan; answers as ``find_plan`` does. Raises ``GoalNotPlanned`` or ``PlanInvalid``."""
+    head = _running_head(house, ref, generation)
+    if head.plan_id is not None:
+        return _waves(house, registry, ref)
+    return _adopt(house, registry, head, planner.make(_request(house, head)))
+
+
+def _running_head(house: House, ref: WorkflowRef, generation: int) -> Head:
+    head = house.store.head(ref)
+    if head.mode is not Mode.RUNNING or head.generation != generation:
+        raise StepPaused(f"the workflow is {head.mode.value} in generation {head.generation}, this execution is of {generation}")
+    return head
+
+
+def _request(house: House, head: Head) -> PlanRequest:
+    received = house.store.event(head.ref, 1)
+    if not isinstance(received, GoalReceived):
+        raise TypeError(f"the first event of {head.workflow_id} is {received.type}")
+    context = None if received.context is None else thaw(received.context)
+    return PlanRequest(tenant=head.tenant, goal=received.goal, now=received.timestamp, context=context)
+
+
+def _adopt(house: House, registry: Registry, head: Head, proposal: PlanProposal) -> dict[str, Any]:
+    """Check the plan and make it the workflow's. The steps are stored before the event that refers to them."""
+    validate_plan(proposal.plan, registry.contracts)
+    steps = proposal.plan.steps
+    house.store.put_plan(head.ref, steps)
+    plan_id = effect_key(head.workflow_id, "plan", "run", 0)
+    event = PlanGenerated(
+        **stamp(head, house.clock.now()),
+        plan_id=plan_id,
+        steps=steps,
+        cache_hit=proposal.planned_by.cache_hit,
+        template_id=proposal.planned_by.template_id,
+        planner=proposal.planned_by.planner,
+    )
+    change = Change(
+        head.ref,
+        (event,),
+        modes=_RUNNING,
+        generation=head.generation,
+        head={"plan_id": plan_id, "step_count": len(steps)},
+    )
+    try:
+        house.store.commit(change, head)
+    except HeadChanged as error:
+        raise StepPaused(error.message) from error
+    return _summary(registry, proposal.plan, done=frozenset())
+
+
+def _waves(house: House, registry: Registry, ref: WorkflowRef) -> dict[str, Any]:
+    """The waves still to run: a later generation does not repeat what is confirmed."""
+    plan = Plan(steps=tuple(house.store.steps(ref)))
+    entries = house.store.entries(ref)
+    done = frozenset(step_id for step_id, entry in entries.items() if entry.state is EffectState.CONFIRMED)
+    return _summary(registry, plan, done)
+
+
+def _summary(registry: Registry, plan: Plan, done: frozenset[str]) -> dict[str, Any]:
+    """What the state machine carries: names and timeouts only, never inputs or results."""
+    planned = [[step_call(registry, step) for step in wave] for wave in waves(plan.steps, done)]
+    return {
+        "found": True,
+        "waves": [{"size": len(steps), "steps": steps} for steps in planned],
+        "wave_count": len(planned),
+    }
+
+
+def step_call(registry: Registry, step: Step) -> dict[str, Any]:
+    """How the state machines call a step: its id, its tool (which names the function) and the state's timeout in seconds."""
+    tool = registry.tools.get(step.tool)
+    timeout = _UNKNOWN_TOOL_TIMEOUT if tool is None else tool.contract.state_timeout_seconds
+    return {"step_id": step.id, "tool": step.tool, "timeout": timeout}

@@ -1,0 +1,127 @@
+"""Starts a rollback, lists what it walks, and parks what cannot be undone. One machine, whoever opens the door."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from apex.app.facts import stamp
+from apex.app.house import House
+from apex.app.plans import step_call
+from apex.errors import HeadChanged, StepChanged, StepPaused
+from apex.ports.store import Change, EntryWrite
+from apex.schema.contract import Effect
+from apex.schema.events import RollbackStarted, StepFenced, StepParked
+from apex.schema.ids import WorkflowRef
+from apex.schema.ledger import EffectState, Entry, Failure, Head, Mode
+from apex.schema.plan import Step
+from apex.tools.registry import Registry
+from apex.workflow import entries as ledger
+from apex.workflow.transitions import Trigger, target
+from apex.workflow.waves import rollback_order
+
+Door = Literal["catch", "janitor", "operator"]
+
+_ROLLING = frozenset({Mode.ROLLING_BACK})
+_STOPPABLE = frozenset({Mode.RUNNING, Mode.PAUSED})
+_FENCES_PER_TRANSACTION = 40
+
+
+def start_rollback(house: House, ref: WorkflowRef, generation: int, failure: Failure, door: Door) -> dict[str, Any]:
+    """Stop all steps from starting, take the next generation, and start the rollback machine for it.
+
+    Answers ``{mode, generation, started}``. Safe to repeat: where a rollback is under way it is only made sure that its
+    machine runs, and a final workflow, or one that a newer generation took over, is left alone.
+    """
+    while True:
+        head = house.store.head(ref)
+        if head.mode is Mode.ROLLING_BACK:
+            break
+        if head.mode.is_final or (door == "catch" and head.generation != generation):
+            return {"mode": head.mode.value, "generation": head.generation, "started": False}
+        try:
+            head = house.store.commit(_rolling_back(house, head, failure, door), head)
+            break
+        except HeadChanged:
+            continue  # somebody else changed the mode first: look again
+    house.executions.start_rollback(ref.tenant, ref.workflow_id, head.generation)
+    return {"mode": head.mode.value, "generation": head.generation, "started": True}
+
+
+def _rolling_back(house: House, head: Head, failure: Failure, door: Door) -> Change:
+    event = RollbackStarted(
+        **stamp(head, house.clock.now()),
+        generation=head.generation + 1,
+        door=door,
+        failed_step_id=failure.step_id,
+        error=failure.error,
+        error_message=failure.message,
+    )
+    return Change(
+        head.ref,
+        (event,),
+        modes=_STOPPABLE,
+        generation=head.generation,
+        head={"mode": Mode.ROLLING_BACK, "generation": head.generation + 1, "failure": failure},
+    )
+
+
+def list_steps(house: House, registry: Registry, ref: WorkflowRef, generation: int) -> dict[str, Any]:
+    """Fence the steps that never started and answer the others in reverse start order, ready for the state machine."""
+    head = _rolling_head(house, ref, generation)
+    steps = house.store.steps(ref)
+    by_id = {step.id: step for step in steps}
+    entries = house.store.entries(ref)
+    order = rollback_order(by_id, entries)
+    _fence(house, head, [by_id[step_id] for step_id in order if step_id not in entries])
+    started = [by_id[step_id] for step_id in order if step_id in entries]
+    return {"steps": [step_call(registry, step) for step in started if _may_have_effect(registry, step)]}
+
+
+def _may_have_effect(registry: Registry, step: Step) -> bool:
+    """Steps without an effect are skipped; of a tool that is not installed any more nobody can say."""
+    tool = registry.tools.get(step.tool)
+    return tool is None or tool.contract.effect is not Effect.NONE
+
+
+def _fence(house: House, head: Head, steps: Sequence[Step]) -> None:
+    for start in range(0, len(steps), _FENCES_PER_TRANSACTION):
+        part = steps[start : start + _FENCES_PER_TRANSACTION]
+        change = Change(
+            head.ref,
+            tuple(StepFenced(**stamp(head, house.clock.now()), step_id=step.id, tool_name=step.tool) for step in part),
+            modes=_ROLLING,
+            generation=head.generation,
+            entries=tuple(EntryWrite(None, ledger.fence(None, step.id, step.tool)) for step in part),
+        )
+        head = _commit(house, change, head)
+
+
+def park_step(house: House, ref: WorkflowRef, generation: int, step_id: str, reason: str) -> dict[str, Any]:
+    """Park a step whose undo could not be carried out; answers ``{step_id, outcome}``. Rollback goes on with the older steps."""
+    head = _rolling_head(house, ref, generation)
+    entry = house.store.entries(ref, [step_id]).get(step_id)
+    if entry is None or target(entry.state, Trigger.PARK) is None:
+        return {"step_id": step_id, "outcome": "unchanged"}
+    event = StepParked(**stamp(head, house.clock.now()), step_id=step_id, tool_name=entry.tool, reason=reason)
+    write = EntryWrite(entry, ledger.park(entry, reason))
+    _commit(house, Change(ref, (event,), modes=_ROLLING, generation=generation, entries=(write,)), head)
+    return {"step_id": step_id, "outcome": "parked"}
+
+
+def _commit(house: House, change: Change, head: Head) -> Head:
+    try:
+        return house.store.commit(change, head)
+    except (HeadChanged, StepChanged) as error:
+        raise StepPaused(f"the rollback was overtaken: {error.message}") from error
+
+
+def _rolling_head(house: House, ref: WorkflowRef, generation: int) -> Head:
+    head = house.store.head(ref)
+    if head.mode is not Mode.ROLLING_BACK or head.generation != generation:
+        raise StepPaused(f"the workflow is {head.mode.value} in generation {head.generation}, this rollback is of {generation}")
+    return head
+
+
+def parked(entries: dict[str, Entry]) -> list[str]:
+    """The parked steps, in start order."""
+    found = [entry for entry in entries.values() if entry.state is EffectState.PARKED]
+    return [entry.step_id for entry in sorted(found, key=lambda entry: entry.started_seq)]
