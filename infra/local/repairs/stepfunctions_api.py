@@ -1,4 +1,4 @@
-"""What the Step Functions API answers: executions that timed out, task tokens, and calls from one machine to another."""
+"""What the Step Functions API answers: stopped and timed-out executions, task tokens, calls from machine to machine."""
 
 import functools
 import json
@@ -12,6 +12,7 @@ from botocore import xform_name
 from botocore.model import OperationModel
 from moto.core.exceptions import AWSError
 from moto.core.responses import ActionResult, EmptyResult
+from moto.core.utils import utcnow
 from moto.stepfunctions.parser.api import ExecutionStatus
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import StateTaskService
 from moto.stepfunctions.parser.asl.eval.callback.callback import (
@@ -23,7 +24,6 @@ from moto.stepfunctions.parser.asl.eval.callback.callback import (
     CallbackPoolManager,
 )
 from moto.stepfunctions.responses import StepFunctionResponse
-from moto.core.utils import utcnow
 
 from infra.local.repairs import Repair, Undo
 from infra.local.repairs.stepfunctions_patching import replace
@@ -68,9 +68,7 @@ def _send_task_success(self: StepFunctionResponse) -> EmptyResult:
 
 def _send_task_failure(self: StepFunctionResponse) -> EmptyResult:
     token = self._get_param("taskToken")
-    failure = CallbackOutcomeFailure(
-        callback_id=token, error=self._get_param("error"), cause=self._get_param("cause")
-    )
+    failure = CallbackOutcomeFailure(callback_id=token, error=self._get_param("error"), cause=self._get_param("cause"))
     return _deliver(token, failure)
 
 

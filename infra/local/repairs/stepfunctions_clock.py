@@ -7,16 +7,16 @@ import contextlib
 import time
 from collections.abc import Iterator
 
+from moto.stepfunctions.parser.asl.component.common.retry.max_attempts_decl import MaxAttemptsOutcome
 from moto.stepfunctions.parser.asl.component.common.retry.retrier_decl import RetrierDecl
 from moto.stepfunctions.parser.asl.component.common.retry.retrier_outcome import RetrierOutcome
-from moto.stepfunctions.parser.asl.component.common.retry.max_attempts_decl import MaxAttemptsOutcome
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 
 from infra.local.repairs import Repair
 from infra.local.repairs.stepfunctions_patching import replace
 
-# A waiting thread is woken by a pulse that it can miss while it gets ready to wait, so it looks up this often (seconds).
+# A waiting thread is woken by a pulse that it can miss while it gets ready, so it looks up this often (seconds).
 _GLANCE = 0.5
 
 
@@ -47,7 +47,7 @@ def pause(env: Environment, seconds: float) -> None:
         env.program_state_event.wait(min(left, _GLANCE))
 
 
-def _wait_interval(self: WaitFunction, env: Environment, wait_seconds: float) -> None:
+def _wait_interval(_: WaitFunction, env: Environment, wait_seconds: float) -> None:
     pause(env, wait_seconds)
 
 
@@ -72,7 +72,7 @@ def _retry(self: RetrierDecl, env: Environment) -> None:
 REPAIRS: tuple[Repair, ...] = (
     Repair(
         "stepfunctions-wait",
-        "a Wait is cut to whole seconds and cannot be scaled, and one that misses its wake-up call outlives its execution",
+        "a Wait counts in whole seconds, cannot be scaled, and outlives its execution when it misses the wake-up call",
         lambda: replace((WaitFunction, "_wait_interval", _wait_interval)),
     ),
     Repair(

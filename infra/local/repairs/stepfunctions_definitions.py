@@ -17,14 +17,8 @@ from infra.local.repairs.stepfunctions_jsonata import QueryFailed, compile_query
 from infra.local.repairs.stepfunctions_patching import replace
 
 
-class InvalidDefinition(AWSError):
-    """The error of CreateStateMachine and UpdateStateMachine for a definition that cannot run."""
-
-    TYPE = "InvalidDefinition"
-
-
 def problems(definition: str) -> list[str]:
-    """What is wrong in a definition besides its grammar: no JSON, transitions to nowhere, JSONata that does not parse."""
+    """What is wrong in a definition besides its grammar: transitions to nowhere, JSONata that does not parse."""
     try:
         machine = json.loads(definition)
     except ValueError as error:
@@ -76,17 +70,19 @@ def _install_validation() -> Undo:
     return replace((StepFunctionsParserBackend, "_validate_definition", staticmethod(validate)))
 
 
-def _invalid(found: list[str]) -> InvalidDefinition:
-    return InvalidDefinition(f"Invalid State Machine Definition: '{'; '.join(found)[:1000]}'")
+def _invalid(found: list[str]) -> AWSError:
+    message = f"Invalid State Machine Definition: '{'; '.join(found)[:1000]}'"
+    return AWSError(message, exception_type="InvalidDefinition")
 
 
 def _install_error_codes() -> Undo:
     """moto writes the code of these errors where its own serializer does not look for it."""
     errors = [item for item in vars(api).values() if isinstance(item, type) and issubclass(item, AWSError)]
-    return replace(*((error, "TYPE", error.code) for error in errors if isinstance(error.code, str)))
+    codes = [(error, getattr(error, "code", None)) for error in errors]
+    return replace(*((error, "TYPE", code) for error, code in codes if isinstance(code, str)))
 
 
-def _assign_text(self: Preprocessor, ctx: Any) -> AssignTemplateValueTerminalLit:
+def _assign_text(_: Preprocessor, ctx: Any) -> AssignTemplateValueTerminalLit:
     return AssignTemplateValueTerminalLit(value=json.loads(ctx.string_literal().getText()))
 
 

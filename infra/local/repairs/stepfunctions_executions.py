@@ -63,7 +63,7 @@ _ending = threading.Lock()
 
 
 def subscribe(callback: StatusCallback) -> Callable[[], None]:
-    """Call back with the ``detail`` of every "Step Functions Execution Status Change" event; returns the way to stop it.
+    """Call back with the ``detail`` of every "Step Functions Execution Status Change" event; returns how to stop it.
 
     Callbacks run in the thread that changed the status, RUNNING before the first state is entered. What a callback
     raises is logged and does not touch the execution. Times in the detail are milliseconds since 1970.
@@ -273,9 +273,7 @@ def _reflect(self: BaseExecutionWorkerCommunication) -> None:
 def _end_from_outside(execution: Execution, event: HistoryEventType, details: EventDetails) -> None:
     """Write the last event and let go of whoever still waits inside; a handler that runs is a zombie from here on."""
     env = execution.exec_worker.env
-    env.event_manager.add_event(
-        context=EventHistoryContext.of_program_start(), event_type=event, event_details=details
-    )
+    env.event_manager.add_event(context=EventHistoryContext.of_program_start(), event_type=event, event_details=details)
     for endpoint in tuple(env.callback_pool_manager._pool.values()):
         endpoint.interrupt_all()
 

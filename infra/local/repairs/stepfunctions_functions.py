@@ -87,7 +87,7 @@ def _partition(items: Any = None, size: Any = None) -> list[Any] | None:
 
 
 def _range(first: Any = None, last: Any = None, step: Any = None) -> Any:
-    """From ``first`` by ``step`` to ``last``, which is included when it is reached; a sequence, so one number is itself."""
+    """From ``first`` by ``step`` to ``last``, included when it is reached; a sequence, so one number is just itself."""
     if first is None or last is None or step is None:
         return None
     start, stop, by = (int(_number("range", position, value)) for position, value in enumerate((first, last, step), 1))

@@ -93,7 +93,7 @@ def _references(tree: Any) -> tuple[frozenset[str], frozenset[str] | None]:
         if node.value != _STATES:
             variables.add(node.value)
             continue
-        steps = parent.steps if parent is not None and parent.type == "path" else ()
+        steps: Any = parent.steps if parent is not None and parent.type == "path" else ()
         if len(steps) > 1 and steps[0] is node and steps[1].type == "name":
             fields.add(steps[1].value)
         else:

@@ -152,7 +152,7 @@ def _install_map_worker_limit() -> Undo:
     def start_no_idle_workers(self: InlineIterationComponent, env: Environment) -> None:
         asked: InlineIterationComponentEvalInput = env.stack[-1]
         # 0 means no limit, which moto reads as one worker per item.
-        asked.max_concurrency = min(asked.max_concurrency, len(asked.input_items))  # type: ignore[misc]
+        asked.max_concurrency = min(asked.max_concurrency, len(asked.input_items))
         original(self, env)
 
     return replace((InlineIterationComponent, "_eval_body", start_no_idle_workers))
