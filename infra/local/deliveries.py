@@ -1,5 +1,7 @@
 """Everything that the local cloud delivers in the background: streams, events, schedules, asynchronous calls."""
 
+from infra.local.async_calls import AsyncCalls
+from infra.local.background import Background
 from infra.local.backlog import Backlog
 from infra.local.durability import Durability
 from infra.local.streams import StreamPump
@@ -16,11 +18,21 @@ class Deliveries:
     def __init__(self, durability: Durability | None = None, *, time_scale: float = 1.0, region: str = REGION) -> None:
         self._backlog = Backlog()
         store = durability.store if durability is not None else None
+        self._background = Background(self._backlog, time_scale=time_scale)
+        self._calls = AsyncCalls(self._background)
         self._streams = StreamPump(self._backlog, store, region=region, time_scale=time_scale)
 
     def start(self) -> None:
         """Begin to deliver, first what was left undelivered in the data directory."""
+        self._background.start()
         self._streams.start()
+
+    def invoke_async(self, function_arn: str, payload: str) -> None:
+        """Invoke a function with an event (JSON text) without waiting for it, with Lambda's retries and destinations.
+
+        Raises ``TargetUnreachable`` if there is no such function.
+        """
+        self._calls.accept(function_arn, payload)
 
     def drain(self, timeout: float = 10.0) -> bool:
         """Wait at most ``timeout`` seconds until nothing is waiting or running; ``False`` if something still is."""
@@ -29,3 +41,4 @@ class Deliveries:
     def stop(self) -> None:
         """Stop delivering and end all threads; undelivered stream records stay in the data directory."""
         self._streams.stop()
+        self._background.stop()
