@@ -10,8 +10,6 @@ from typing import Any
 from apex.errors import TemplateNotSupported
 
 _QUALIFIER = "hnb659fds"
-_BOOTSTRAP_PARAMETER = f"/cdk-bootstrap/{_QUALIFIER}/version"
-_BOOTSTRAP_VERSION = "30"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +52,8 @@ def read_assets(assembly: Path, account: str, region: str) -> Assets:
     return Assets(_fill_in(bucket, account, region), tuple(items))
 
 
-def bootstrap(assets: Assets, s3: Any, ssm: Any) -> None:
-    """Create the asset bucket and the version parameter that CDK's templates ask for, and upload every asset."""
-    ssm.put_parameter(Name=_BOOTSTRAP_PARAMETER, Value=_BOOTSTRAP_VERSION, Type="String")
+def bootstrap(assets: Assets, s3: Any) -> None:
+    """Create the asset bucket and upload every asset."""
     s3.create_bucket(Bucket=assets.bucket)
     for item in assets.items:
         s3.put_object(Bucket=assets.bucket, Key=item.key, Body=_content(item))

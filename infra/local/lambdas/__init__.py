@@ -13,9 +13,16 @@ AroundInvoke = Callable[[str, dict[str, Any], Callable[[dict[str, Any]], Any]], 
 """Wraps every invocation: ``around(function_name, event, proceed)`` returns or raises what the caller shall see."""
 
 
-@dataclass(frozen=True, slots=True)
+class SandboxTimedOut(BaseException):
+    """Raised by an ``AroundInvoke``: the caller shall see a timeout now, without waiting for the real one.
+
+    Not an ``Exception``, so that no handler between here and there takes it for an error of its own.
+    """
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Function:
-    """One deployed function; ``timeout`` in seconds, ``memory`` in MiB.
+    """One deployed function; ``timeout`` in seconds, ``memory`` in MiB. Each state of its configuration is another one.
 
     ``bundle`` is the folder that Lambda would unpack to the task root, ``layers`` the folders that would lie in /opt.
     """

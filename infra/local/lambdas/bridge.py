@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from moto.awslambda.models import lambda_backends
+
 from infra.local.lambdas import Answer, Function, Invoker
 
 AssetFolder = Callable[[str], Path | None]
@@ -56,8 +58,6 @@ class Bridge:
         )
 
     def _layer_folders(self, moto_function: Any) -> list[Path]:
-        from moto.awslambda.models import lambda_backends
-
         backend = lambda_backends[moto_function.account_id][moto_function.region]
         versions = [backend.layers_versions_by_arn(layer["Arn"]) for layer in moto_function.layers]
         folders = [self._asset_folder(version.content.get("S3Key", "")) for version in versions if version]

@@ -2,11 +2,55 @@
 
 import json
 import traceback
-from collections.abc import Iterable
+import uuid
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any
 
-from infra.local.lambdas import Answer
+from awslambdaric.lambda_runtime_exception import FaultException
+from awslambdaric.lambda_runtime_marshaller import LambdaMarshaller
+
+from infra.local.lambdas import Answer, AroundInvoke, Function, SandboxTimedOut
+
+_marshaller = LambdaMarshaller()
+
+
+class FunctionFailed(Exception):
+    """Passes the error document of a function through code that wraps its invocation."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.payload)
+        self.answer = answer
+
+
+def answer_of(function: Function, call: Callable[[Any], Any], payload: str, request_id: str) -> Answer:
+    """Call with the event in the JSON text ``payload``; the answer AWS's runtime would give for what happens."""
+    try:
+        result = call(_marshaller.unmarshal_request(payload))
+        text, _ = _marshaller.marshal_response(result)
+    except FunctionFailed as failure:
+        return failure.answer
+    except SandboxTimedOut:
+        return timed_out(request_id, function.timeout)
+    except FaultException as error:
+        return fault(error.exception_type, error.msg, request_id, error.trace)
+    except SystemExit as error:
+        return exited(request_id, f"exit status {error.code or 0}")
+    except BaseException as error:
+        return raised(error, request_id)
+    return Answer(text if isinstance(text, str) else text.decode("utf-8", errors="replace"))
+
+
+def wrapped(around: AroundInvoke, function: Function, payload: str, call: Callable[[str], Answer]) -> Answer:
+    """Run ``around`` on this side of an invocation that works on JSON text."""
+
+    def proceed(event: dict[str, Any]) -> Any:
+        answer = call(json.dumps(event))
+        if answer.failed:
+            raise FunctionFailed(answer)
+        return json.loads(answer.payload)
+
+    return answer_of(function, lambda event: around(function.name, event, proceed), payload, str(uuid.uuid4()))
 
 # Frames of our own machinery between the thread and the handler; AWS hides its bootstrap in the same way.
 _MACHINERY = ("/infra/local/lambdas/",)

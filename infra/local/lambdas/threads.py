@@ -5,10 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from awslambdaric.lambda_runtime_exception import FaultException
-from awslambdaric.lambda_runtime_marshaller import LambdaMarshaller
-
-from infra.local.lambdas import Answer, AroundInvoke, Function, documents
+from infra.local.lambdas import Answer, AroundInvoke, Function, documents, logs
 from infra.local.lambdas.context import Context
 from infra.local.lambdas.workers import TookTooLong, Workers
 
@@ -18,12 +15,12 @@ Handler = Callable[[Any, Any], Any]
 class ThreadInvoker:
     """Runs handlers on threads; events and results pass through the JSON rules of AWS's runtime."""
 
-    def __init__(self, around: AroundInvoke | None = None) -> None:
+    def __init__(self, around: AroundInvoke | None = None, log_book: logs.LogBook | None = None) -> None:
         self._around = around
+        self._logs = log_book or logs.LogBook()
         self._workers = Workers()
         self._handlers: dict[str, Handler] = {}
         self._loading = threading.Lock()
-        self._marshaller = LambdaMarshaller()
 
     def invoke(self, function: Function, payload: str) -> Answer:
         """Run the handler; on an overrun the caller sees a timeout while the thread goes on."""
@@ -50,21 +47,13 @@ class ThreadInvoker:
         self._workers.close()
 
     def _call(self, function: Function, handler: Handler, payload: str, context: Context) -> Answer:
-        request_id = context.aws_request_id
-        try:
-            event = self._marshaller.unmarshal_request(payload)
+        def handle(event: Any) -> Any:
             if self._around is None:
-                result = handler(event, context)
-            else:
-                result = self._around(function.name, event, lambda changed: handler(changed, context))
-            text, _ = self._marshaller.marshal_response(result)
-        except FaultException as error:
-            return documents.fault(error.exception_type, error.msg, request_id, error.trace)
-        except SystemExit as error:
-            return documents.exited(request_id, f"exit status {error.code or 0}")
-        except BaseException as error:
-            return documents.raised(error, request_id)
-        return Answer(text if isinstance(text, str) else text.decode("utf-8", errors="replace"))
+                return handler(event, context)
+            return self._around(function.name, event, lambda changed: handler(changed, context))
+
+        with logs.page(self._logs, function.name):
+            return documents.answer_of(function, handle, payload, context.aws_request_id)
 
     def _load(self, name: str) -> Handler | Answer:
         """The handler function, or the answer every call gets while it cannot be loaded."""

@@ -1,15 +1,13 @@
 """Threads that run handlers and can be given up on.
 
 A thread cannot be killed. When a call takes too long its caller goes on, and the thread lives on as a zombie, as a frozen
-Lambda sandbox may wake up again. Zombies of a stopped cloud may still run, but they can no longer reach any AWS client.
+Lambda sandbox may wake up again. Zombies of a stopped cloud may still run, but they reach no AWS client (guard.py).
 """
 
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
-
-from botocore.handlers import BUILTIN_HANDLERS
 
 from apex.errors import LocalCloudError
 
@@ -89,12 +87,3 @@ class _Worker(threading.Thread):
             self._pool._put_back(self)
             outcomes.put(outcome)
             del work, outcomes, outcome, job
-
-
-def _refuse_revoked(**_: Any) -> None:
-    """Runs before every API call of every client: a zombie must not reach the next cloud, let alone the real one."""
-    if getattr(threading.current_thread(), "revoked", False):
-        raise LocalCloudError("the local cloud that this invocation belonged to has been stopped")
-
-
-BUILTIN_HANDLERS.append(("before-parameter-build", _refuse_revoked))
