@@ -136,7 +136,8 @@ class Faults:
     def _suffer(self, fault: Fault, act: Act, decline: Refusal, cleared: threading.Event) -> Answer:
         match fault.mode:
             case "drop_reply":
-                act()
+                with contextlib.suppress(Refusal):
+                    act()
                 raise HangUp
             case "late_apply":
                 self._later(fault.seconds or 0, act)

@@ -34,6 +34,14 @@ def test_a_dropped_reply_hides_an_effect_that_happened(trade: Trade, provider: P
     assert provider.kinds() == ["apply"]
 
 
+def test_a_dropped_reply_hides_a_refusal_as_well(trade: Trade, provider: Provider) -> None:
+    provider.post(trade.undo_path("run-1"), {}, key="undo-1")
+    provider.fault(trade.apply, "drop_reply")
+    with pytest.raises(urllib3.exceptions.ProtocolError):
+        run(provider, trade)
+    assert provider.kinds() == []
+
+
 @pytest.mark.parametrize(("mode", "status"), [("error_before", 500), ("unavailable", 503)])
 def test_an_error_before_the_effect_leaves_none(trade: Trade, provider: Provider, mode: str, status: int) -> None:
     provider.fault(trade.apply, mode)
@@ -95,15 +103,15 @@ def test_a_reset_calls_off_what_was_still_to_land(trade: Trade, provider: Provid
     assert provider.kinds("run-1") == []
 
 
-def test_a_slow_request_is_carried_out_in_the_end(trade: Trade, provider: Provider) -> None:
-    provider.fault(trade.apply, "slow", seconds=0.3)
+def test_a_slow_request_is_carried_out_in_the_end(payments: Provider) -> None:
+    payments.fault("charge", "slow", seconds=1.5)
     with ThreadPoolExecutor(1) as threads:
-        slow = threads.submit(run, provider, trade)
-        while provider.fired() != [1]:
+        slow = threads.submit(payments.post, "/charges", CHARGE, key="run-1")
+        while payments.fired() != [1]:
             time.sleep(0.005)
-        assert provider.kinds() == []
+        assert payments.kinds() == []
         assert slow.result().status == 201
-    assert provider.kinds() == ["apply"]
+    assert payments.kinds() == ["apply"]
 
 
 def test_a_slow_request_and_its_quick_repetition_are_one_effect(trade: Trade, provider: Provider) -> None:
