@@ -12,14 +12,18 @@ from pathlib import Path
 _LEAVE_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 
 
-def stage_function(functions: Path, folder: Path, build: Path) -> Path:
-    """Copy one function folder, with the packages above it, under ``build``; returns the root of the bundle."""
-    inner = folder.relative_to(functions)
-    target = build / "functions" / "-".join(inner.parts)
+def stage_function(functions: Path, folders: Iterable[Path], build: Path) -> Path:
+    """Copy folders of ``functions`` under ``build``, with the packages above them; returns the root of the bundle.
+
+    The first folder is the function's own and gives the bundle its name.
+    """
+    inner = [folder.relative_to(functions) for folder in folders]
+    target = build / "functions" / "-".join(inner[0].parts)
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(folder, target / "functions" / inner, ignore=_LEAVE_OUT)
-    for package in [functions, *(functions / parent for parent in inner.parents)]:
-        _mark_package(target / "functions" / package.relative_to(functions))
+    for folder in inner:
+        shutil.copytree(functions / folder, target / "functions" / folder, ignore=_LEAVE_OUT)
+        for package in folder.parents:
+            _mark_package(target / "functions" / package)
     return target
 
 

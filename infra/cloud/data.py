@@ -12,7 +12,12 @@ from infra.cloud.settings import Settings, camel
 # The journal is append-only by permission, not only by habit: no role can change or delete an event.
 _WRITES = {
     "journal": ("dynamodb:PutItem", "dynamodb:ConditionCheckItem"),
-    "state": ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:ConditionCheckItem"),
+    "state": (
+        "dynamodb:PutItem",
+        "dynamodb:UpdateItem",
+        "dynamodb:BatchWriteItem",
+        "dynamodb:ConditionCheckItem",
+    ),
 }
 _WRITES_OF_OTHER_TABLES = (
     "dynamodb:PutItem",

@@ -139,7 +139,8 @@ class Functions(Construct):
             removal_policy=RemovalPolicy.DESTROY,
         )
         role = self._role(blueprint, log_group)
-        bundle = stage_function(self._settings.functions, blueprint.folder, self._settings.build)
+        folders = [blueprint.folder, *([self._settings.tools] if blueprint.needs.carries_tools else [])]
+        bundle = stage_function(self._settings.functions, folders, self._settings.build)
         return lambda_.Function(
             self,
             blueprint.construct_id,

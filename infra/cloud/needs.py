@@ -15,7 +15,8 @@ class Needs:
     """Time and memory of one function, and what it may touch.
 
     ``timeout`` in seconds, ``memory`` in MiB. ``reads`` and ``writes`` name tables; writing to the journal means
-    appending. ``starts`` names state machines that the function may start.
+    appending. ``starts`` names state machines that the function may start. ``carries_tools`` puts the tools' folders
+    into the bundle of a function that reads their contracts.
     """
 
     timeout: int = 15
@@ -26,18 +27,19 @@ class Needs:
     writes_payloads: bool = False
     publishes: bool = False
     starts: tuple[str, ...] = ()
+    carries_tools: bool = False
 
 
 _LEDGER = ("journal", "state")
 
 HANDLERS: Mapping[str, Needs] = {
-    "find_plan": Needs(timeout=60, writes=_LEDGER, writes_payloads=True),
-    "make_plan": Needs(timeout=120, writes=_LEDGER, writes_payloads=True),
+    "find_plan": Needs(timeout=30, writes=_LEDGER, writes_payloads=True, carries_tools=True),
+    "make_plan": Needs(timeout=120, writes=_LEDGER, writes_payloads=True, carries_tools=True),
     "close_workflow": Needs(timeout=30, writes=_LEDGER, writes_payloads=True),
-    "start_rollback": Needs(timeout=30, writes=_LEDGER, starts=("rollback",)),
-    "list_steps": Needs(timeout=60, writes=_LEDGER, writes_payloads=True),
+    "start_rollback": Needs(timeout=30, writes=_LEDGER, writes_payloads=True, starts=("rollback",)),
+    "list_steps": Needs(timeout=30, writes=_LEDGER, carries_tools=True),
     "park_step": Needs(timeout=30, writes=_LEDGER, writes_payloads=True),
-    "publish_events": Needs(timeout=60, publishes=True),
+    "publish_events": Needs(timeout=60, reads=(), publishes=True),
 }
 
 TOOL = Needs(writes=_LEDGER, writes_payloads=True)
