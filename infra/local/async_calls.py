@@ -68,8 +68,6 @@ def _settings(function_arn: str) -> dict[str, Any]:
 
 def _report(destination: str, record: dict[str, Any]) -> None:
     try:
-        if destination.split(":")[2] != "sqs":
-            raise TargetUnreachable(destination)
         send_message(destination, json.dumps(record))
     except TargetUnreachable:
         _log.warning("the destination %s cannot be reached; it misses %s", destination, record)

@@ -52,16 +52,20 @@ def invoke(arn: str, event: str) -> Answer:
     return Answer(text, "x-amz-function-error" in headers)
 
 
-def send_message(queue_arn: str, body: str, attributes: dict[str, str] | None = None) -> None:
-    """Put a message on an SQS queue; raises ``TargetUnreachable`` if there is no such queue."""
+def send_message(queue_arn: str, body: str, attributes: dict[str, str] | None = None, group: str | None = None) -> None:
+    """Put a message on an SQS queue, in a message group if it has an order.
+
+    Raises ``TargetUnreachable`` if there is no queue of that ARN.
+    """
     account, region = _place(queue_arn)
     backend = sqs_backends[account][region]
     name = queue_arn.rsplit(":", 1)[1]
-    if name not in backend.queues:
+    if queue_arn.split(":")[2] != "sqs" or name not in backend.queues:
         raise TargetUnreachable(f"no queue {queue_arn}")
     backend.send_message(
         name,
         body,
+        group_id=group,
         message_attributes={
             key: {"DataType": "String", "StringValue": value} for key, value in (attributes or {}).items()
         },

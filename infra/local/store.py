@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS records (
     PRIMARY KEY (table_name, sequence));
 CREATE TABLE IF NOT EXISTS cursors (
     table_name TEXT NOT NULL, consumer TEXT NOT NULL, sequence TEXT NOT NULL, PRIMARY KEY (table_name, consumer));
+CREATE TABLE IF NOT EXISTS deliveries (id TEXT PRIMARY KEY, work TEXT NOT NULL);
 """
 
 
@@ -175,6 +176,22 @@ class Store:
         """Let go of the records before ``sequence``, delivered or not."""
         with self._transaction() as connection:
             connection.execute("DELETE FROM records WHERE table_name=? AND sequence<?", (table, _digits(sequence)))
+
+    # ── events on their way ─────────────────────────────────────────────────────────────────────────────────
+
+    def add_delivery(self, identity: str, work: str) -> None:
+        """Keep a delivery that was accepted until it is removed."""
+        with self._transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO deliveries VALUES (?, ?)", (identity, work))
+
+    def remove_delivery(self, identity: str) -> None:
+        """Let go of a delivery that is done."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM deliveries WHERE id=?", (identity,))
+
+    def deliveries(self) -> list[tuple[str, str]]:
+        """The deliveries that are not done, with their ids, oldest first."""
+        return [(str(identity), str(work)) for identity, work in self._rows("SELECT id, work FROM deliveries")]
 
     # ── buckets ─────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -235,7 +235,7 @@ def _transact_write_items(self: DynamoDBBackend, transact_items: list[dict[str, 
             raise TransactionCanceledException(reasons)  # leaving the operation undoes what was done
 
 
-class IdempotentParameterMismatch(DynamodbException):  # type: ignore[misc]  # moto's types are not followed
+class IdempotentParameterMismatch(DynamodbException):
     """A client token came again with other contents."""
 
     def __init__(self) -> None:

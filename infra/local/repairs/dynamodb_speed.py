@@ -128,14 +128,14 @@ def _install_direct_calls() -> Undo:
 # ── expressions are parsed once ─────────────────────────────────────────────────────────────────────────────
 
 
-class _Tree(ConditionExpressionParser):  # type: ignore[misc]  # moto's types are not followed
+class _Tree(ConditionExpressionParser):
     """Stops at the syntax tree instead of making it executable."""
 
     def _make_op_condition(self, node: Any) -> Any:
         return node
 
 
-class _Binding(ConditionExpressionParser):  # type: ignore[misc]
+class _Binding(ConditionExpressionParser):
     """Makes a syntax tree executable with the values of one call."""
 
     def _make_operand(self, node: Any) -> Any:

@@ -1,0 +1,73 @@
+"""EventBridge: rules that reach functions and state machines, and only those rules that an event is meant for."""
+
+import copy
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.events.models import Rule
+
+from infra.local.events import SERVICES
+from infra.local.repairs import Repair, Undo
+from infra.local.repairs.stepfunctions_patching import replace
+
+Event = dict[str, Any]
+Sink = Callable[[Rule, Mapping[str, Any], Event], None]
+"""Takes an event for one target of a rule, without waiting for its delivery."""
+
+_ENVELOPE = ("version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail")
+_sinks: list[Sink] = []
+
+
+def deliver_with(sink: Sink) -> Undo:
+    """Hand the events for functions, state machines and queues to ``sink``; the function returned ends that."""
+    _sinks.append(sink)
+    return lambda: _sinks.remove(sink)
+
+
+def _time(value: Any) -> str:
+    """The time of an event as EventBridge writes it: UTC, whole seconds, ``Z``."""
+    if isinstance(value, str):
+        return value
+    moment = value if isinstance(value, datetime) else datetime.fromtimestamp(float(value), UTC)
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _timed(event: Mapping[str, Any]) -> Event:
+    return {**event, "time": _time(event["time"])}
+
+
+def envelope(event: Mapping[str, Any]) -> Event:
+    """The event as targets see it: the fields that AWS sends, and no others."""
+    return {name: value for name, value in _timed(event).items() if name in _ENVELOPE}
+
+
+def _install_targets() -> Undo:
+    send_to_targets = Rule.send_to_targets
+
+    def deliver(rule: Rule, original_event: Event, transform_input: bool = True) -> None:
+        is_meant = rule.state == "ENABLED" and rule.event_pattern.get_pattern()
+        if not is_meant or not rule.event_pattern.matches_event(_timed(original_event)):
+            return
+        others = []
+        for target in list(rule.targets):
+            if _sinks and target["Arn"].split(":")[2] in SERVICES:
+                _sinks[-1](rule, copy.deepcopy(target), envelope(original_event))
+            else:
+                others.append(target)
+        if others:
+            rest = copy.copy(rule)
+            rest.targets = others
+            send_to_targets(rest, original_event, transform_input)
+
+    return replace((Rule, "send_to_targets", deliver))
+
+
+REPAIRS: tuple[Repair, ...] = (
+    Repair(
+        "eventbridge-targets",
+        "An event for a function or a state machine ends PutEvents with NotImplementedError; Input and InputPath are "
+        "ignored; the account is missing in what targets get; disabled rules and rules with only a schedule match.",
+        _install_targets,
+    ),
+)
