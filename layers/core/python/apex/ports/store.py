@@ -134,3 +134,8 @@ class WorkflowStore(Protocol):
     def read_record(self, table: str, tenant: str, key: str) -> dict[str, Any] | None:
         """A row of a table that a tool owns, or None."""
         ...
+
+    def put_record(self, write: RecordWrite) -> None:
+        """Write a row of a table that a tool owns, outside any workflow: for data that was there before. Raises ``Conflict``
+        where ``must_be_new`` and it is there."""
+        ...

@@ -87,6 +87,15 @@ class Committer:
             tries += 1
             self._pause(tries, give_up_at)
 
+    def put_record(self, write: RecordWrite) -> None:
+        """Write a tool's own row by itself; raises ``Conflict`` where it must be new and is not."""
+        try:
+            self._client.transact_write_items(TransactItems=[self._record_write(write)])
+        except ClientError as error:
+            if any(reason.get("Code") == "ConditionalCheckFailed" for reason in _reasons(error)):
+                raise Conflict("a row of that key exists already") from error
+            raise _store_error(error) from error
+
     def read_head(self, ref: WorkflowRef) -> Head:
         """The head, read consistently; raises ``WorkflowNotFound``."""
         item = self._client.get_item(TableName=self._state, Key=self._items.key(ref, HEAD), ConsistentRead=True).get("Item")

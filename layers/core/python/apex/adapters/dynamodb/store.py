@@ -12,7 +12,7 @@ from apex.adapters.dynamodb.commits import Committer
 from apex.adapters.dynamodb.items import HEAD, SPEC, STEP, SUBMITTED, Items
 from apex.adapters.dynamodb.tables import tenant_key, workflow_key
 from apex.errors import StoreError, WorkflowNotFound
-from apex.ports.store import Change, NewWorkflow, StepView
+from apex.ports.store import Change, NewWorkflow, RecordWrite, StepView
 from apex.ports.surroundings import Clock
 from apex.schema.events import JournalEvent
 from apex.schema.ids import WorkflowRef
@@ -71,6 +71,10 @@ class DynamoStore:
             pending: dict[str, Any] = {self._names.state: puts[start : start + _BATCH_WRITE]}
             while pending:
                 pending = self._client.batch_write_item(RequestItems=pending)["UnprocessedItems"]
+
+    def put_record(self, write: RecordWrite) -> None:
+        """Write a tool's own row outside any workflow."""
+        self._committer.put_record(write)
 
     def commit(self, change: Change, head: Head, *, give_up_at: datetime | None = None) -> Head:
         """Write the change in one transaction; see ``apex.adapters.dynamodb.commits``."""
