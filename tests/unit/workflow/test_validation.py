@@ -237,8 +237,7 @@ def test_a_cycle_is_refused_and_named() -> None:
         ("{{s2.booking_id}}", "{{s2.booking_id}} refers to s2, which is not in depends_on"),
         (
             "{{s1.flightid}}",
-            "{{s1.flightid}}: the result of s1 (search_flights) has no field flightid there"
-            " (did you mean flight_id?)",
+            "{{s1.flightid}}: the result of s1 (search_flights) has no field flightid there (did you mean flight_id?)",
         ),
         ("{{s1.flight_id.x}}", "{{s1.flight_id.x}}: the result of s1 (search_flights) has no field x there"),
         ("{{s1[0]}}", "{{s1[0]}}: the result of s1 (search_flights) has no position 0 there"),
@@ -248,8 +247,7 @@ def test_a_cycle_is_refused_and_named() -> None:
         ),
         (
             "{{s1.fares[0].prize}}",
-            "{{s1.fares[0].prize}}: the result of s1 (search_flights) has no field prize there"
-            " (did you mean price?)",
+            "{{s1.fares[0].prize}}: the result of s1 (search_flights) has no field prize there (did you mean price?)",
         ),
     ],
 )
