@@ -96,9 +96,7 @@ class Data(Construct):
     def _grant(self, grantee: iam.IGrantable, name: str, actions: tuple[str, ...], *, with_indexes: bool) -> None:
         arn = self.tables[name].table_arn
         resources = [arn, f"{arn}/index/*"] if with_indexes else [arn]
-        grantee.grant_principal.add_to_principal_policy(
-            iam.PolicyStatement(actions=list(actions), resources=resources)
-        )
+        grantee.grant_principal.add_to_principal_policy(iam.PolicyStatement(actions=list(actions), resources=resources))
 
 
 def _key(name: str, *, numeric: bool = False) -> dynamodb.Attribute:

@@ -49,14 +49,17 @@ class Settings:
 
     @property
     def functions(self) -> Path:
+        """The folder with one folder per handler."""
         return self.root / "functions"
 
     @property
     def tools(self) -> Path:
+        """The folder with one folder per tool."""
         return self.root / "functions" / "tools"
 
     @property
     def statemachines(self) -> Path:
+        """The folder with the state machine definitions."""
         return self.root / "statemachines"
 
     def function_name(self, name: str) -> str:

@@ -50,12 +50,10 @@ class ApexStack(Stack):
         names = {f"{camel(name)}Table": table.table_name for name, table in self.data.tables.items()}
         names |= {"PayloadBucket": self.data.bucket.bucket_name, "EventBus": self.bus.event_bus_name}
         names |= {
-            f"{camel(name)}MachineArn": machine.state_machine_arn
-            for name, machine in self.workflows.machines.items()
+            f"{camel(name)}MachineArn": machine.state_machine_arn for name, machine in self.workflows.machines.items()
         }
         names |= {
-            f"{camel(name)}Function": function.function_name
-            for name, function in self.functions.handlers.items()
+            f"{camel(name)}Function": function.function_name for name, function in self.functions.handlers.items()
         }
         names |= {
             f"{camel(name)}ToolFunction": function.function_name for name, function in self.functions.tools.items()

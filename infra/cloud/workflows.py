@@ -77,12 +77,8 @@ class Workflows(Construct):
         if _TOOL_PREFIX in machine.substitutions:
             callable_functions += [function.function_arn for function in self._functions.tools.values()]
         if callable_functions:
-            role.add_to_policy(
-                iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=callable_functions)
-            )
+            role.add_to_policy(iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=callable_functions))
         startable = [self._value(machine, key) for key in machine.substitutions if key in self._machine_of]
         if startable:
             role.add_to_policy(iam.PolicyStatement(actions=["states:StartExecution"], resources=startable))
         return role
-
-

@@ -1,7 +1,7 @@
 """The local cloud: the synthesised template, loaded into moto in this process, with real handlers behind it.
 
-Nothing of the system is rebuilt for it. The tables, functions, state machines and mappings are those of the template that
-is deployed; only AWS underneath is replaced. docs/local-cloud.md says what is imitated and what is not.
+Nothing of the system is rebuilt for it. The tables, functions, state machines and mappings are those of the template
+that is deployed; only AWS underneath is replaced. docs/local-cloud.md says what is imitated and what is not.
 """
 
 import json
@@ -18,7 +18,7 @@ from moto import mock_aws
 from moto.awslambda.models import lambda_backends
 
 from apex.errors import LocalCloudError
-from infra.cloud.settings import REPOSITORY
+from infra.cloud.settings import Settings
 from infra.local import assets as assets_
 from infra.local.deliveries import Deliveries
 from infra.local.durability import Durability
@@ -39,6 +39,8 @@ AnyInvoker = ThreadInvoker | ProcessInvoker
 # moto's state belongs to the process, so there is one cloud at a time; the next may follow when it has stopped.
 _only_one = threading.Lock()
 
+_REPOSITORY = Settings()
+
 # How long handlers in flight may go on when the cloud stops, in seconds; what is cut off is as after a crash.
 _GRACE_SECONDS = 0.25
 
@@ -50,8 +52,8 @@ class LocalCloud:
     there. ``isolation`` says whether handlers run in threads of this process or in processes of their own.
     ``around_invoke`` wraps every invocation of a function, for injecting faults. ``variables`` are added to the
     environment of every function. ``on_log`` gets every line that a handler prints. ``time_scale`` stretches or
-    shortens waits, retry pauses and schedules, never the deadlines of handlers. ``root`` is the house to run, by
-    default this repository.
+    shortens waits, retry pauses and schedules, never the deadlines of handlers. ``settings`` name the environment and
+    the house to run, by default ``dev`` of this repository.
     """
 
     def __init__(
@@ -64,8 +66,7 @@ class LocalCloud:
         variables: Mapping[str, str] | None = None,
         on_log: Callable[[LogLine], None] | None = None,
         time_scale: float = 1.0,
-        env: str = "dev",
-        root: Path = REPOSITORY,
+        settings: Settings = _REPOSITORY,
     ) -> None:
         self._data_dir = data_dir
         self._isolation = isolation
@@ -73,7 +74,7 @@ class LocalCloud:
         self._around = around_invoke
         self._variables = dict(variables or {})
         self._time_scale = time_scale
-        self._env, self._root = env, root
+        self._settings = settings
         self._logs = LogBook(on_log)
         self._clients: dict[str, Any] = {}
         self._stack: ExitStack | None = None
@@ -129,11 +130,12 @@ class LocalCloud:
 
     def _client(self, service: str) -> Any:
         if service not in self._clients:
-            self._clients[service] = boto3.client(service, region_name=REGION)
+            make: Any = boto3.client
+            self._clients[service] = make(service, region_name=REGION)
         return self._clients[service]
 
     def _bring_up(self, stack: ExitStack) -> None:
-        assembly = synthesise(self._env, self._root)
+        assembly = synthesise(self._settings.env, self._settings.root)
         template = json.loads(template_path(assembly).read_text(encoding="utf-8"))
         require_known_types(template)
         self._require_parameters(template)
@@ -202,7 +204,7 @@ class LocalCloud:
 
     def _create_stack(self, template: Mapping[str, Any]) -> dict[str, str]:
         cloudformation = self._client("cloudformation")
-        name = f"apex-{self._env}"
+        name = self._settings.prefix
         cloudformation.create_stack(
             StackName=name,
             TemplateBody=json.dumps(template),

@@ -15,7 +15,19 @@ from types import ModuleType
 _LOADER = "moto.cloudformation.parsing"
 
 # The services of the resource types in infra/local/resource_types.py, and those the loader itself works with.
-_NEEDED = ("awslambda", "core", "dynamodb", "events", "iam", "kms", "logs", "s3", "sns", "sqs", "stepfunctions")
+_NEEDED = (
+    "awslambda",
+    "core",
+    "dynamodb",
+    "events",
+    "iam",
+    "kms",
+    "logs",
+    "s3",
+    "sns",
+    "sqs",
+    "stepfunctions",
+)
 
 # What the loader imports for the sake of resource types that we do not load.
 _LEFT_OUT = (

@@ -11,7 +11,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,6 +31,7 @@ _OF_THE_DESCRIPTION = (
 )
 _IGNORED = {"__pycache__"}
 _TIMEOUT_SECONDS = 300
+_KEPT_SECONDS = 24 * 3600
 
 
 def synthesise(env: str = "dev", root: Path = REPOSITORY) -> Path:
@@ -40,13 +43,23 @@ def synthesise(env: str = "dev", root: Path = REPOSITORY) -> Path:
     cache = root / ".build" / "cdk"
     assembly = cache / _digest(env, root)
     if (assembly / "manifest.json").exists():
+        os.utime(assembly)
         return assembly
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix="making-") as folder:
         made = Path(folder) / "assembly"
         _run_app(env, root, made, Path(folder) / "build")
         _publish(made, assembly)
+    _forget_old(cache)
     return assembly
+
+
+def _forget_old(cache: Path) -> None:
+    """Remove results of earlier states of the sources; young ones may still be in use by a running cloud."""
+    for folder in cache.iterdir():
+        with suppress(FileNotFoundError):
+            if time.time() - folder.stat().st_mtime > _KEPT_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def template_path(assembly: Path) -> Path:
@@ -81,7 +94,7 @@ def _files(sources: Iterable[Path]) -> Iterator[Path]:
 def _run_app(env: str, root: Path, out: Path, build: Path) -> None:
     app = root / "infra" / "app.py"
     try:
-        subprocess.run(
+        subprocess.run(  # noqa: S603 - our own interpreter runs our own app
             [sys.executable, "-P", str(app)],
             cwd=root,
             env=_environment(env, root, out, build),
@@ -129,3 +142,12 @@ def _publish(made: Path, assembly: Path) -> None:
         if not (assembly / "manifest.json").exists():
             shutil.rmtree(assembly, ignore_errors=True)
             made.rename(assembly)
+
+
+def main() -> None:
+    """Synthesise this repository's app and print where the result lies."""
+    sys.stdout.write(f"{synthesise(os.environ.get('APEX_ENV', 'dev'))}\n")
+
+
+if __name__ == "__main__":
+    main()

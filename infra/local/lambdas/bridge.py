@@ -6,6 +6,7 @@ from typing import Any
 
 from moto.awslambda.models import lambda_backends
 
+from apex.errors import LocalCloudError
 from infra.local.lambdas import Answer, Function, Invoker
 
 AssetFolder = Callable[[str], Path | None]
@@ -64,17 +65,17 @@ class Bridge:
         return [folder for folder in folders if folder]
 
 
-_current: Bridge | None = None
+class _Current:
+    bridge: Bridge | None = None
 
 
 def current() -> Bridge:
     """The bridge of the running local cloud."""
-    if _current is None:
-        raise RuntimeError("no local cloud runs functions in this process")
-    return _current
+    if _Current.bridge is None:
+        raise LocalCloudError("no local cloud runs functions in this process")
+    return _Current.bridge
 
 
 def use(bridge: Bridge | None) -> None:
     """Make ``bridge`` the one that moto's functions are run through; None takes it away."""
-    global _current
-    _current = bridge
+    _Current.bridge = bridge

@@ -52,6 +52,7 @@ def wrapped(around: AroundInvoke, function: Function, payload: str, call: Callab
 
     return answer_of(function, lambda event: around(function.name, event, proceed), payload, str(uuid.uuid4()))
 
+
 # Frames of our own machinery between the thread and the handler; AWS hides its bootstrap in the same way.
 _MACHINERY = ("/infra/local/lambdas/",)
 

@@ -93,12 +93,12 @@ _router = _Router()
 def routed() -> Iterator[None]:
     """While open, what handlers print does not reach the program's own standard output."""
     _router.usual = sys.stdout
-    sys.stdout = _router  # type: ignore[assignment]
+    sys.stdout = _router
     try:
         yield
     finally:
         # Someone else may have replaced it since; then it is theirs to restore.
-        if sys.stdout is _router:  # type: ignore[comparison-overlap]
+        if sys.stdout is _router:
             sys.stdout = _router.usual
         _router.usual = None
 

@@ -96,7 +96,7 @@ class _Sandbox:
         self.function = function
         self.usable = True
         self._api = RuntimeApi()
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter runs our own handler
             [sys.executable, "-m", "awslambdaric", function.handler],
             cwd=function.bundle,
             env=self._process_environment(environment),
@@ -187,7 +187,7 @@ class _Sandbox:
         }
 
     def _collect(self, logs: LogBook) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
-            for line in lines:
-                logs.add(self.function.name, line.rstrip("\n"))
+        if self._process.stdout is not None:
+            with self._process.stdout as lines:
+                for line in lines:
+                    logs.add(self.function.name, line.rstrip("\n"))

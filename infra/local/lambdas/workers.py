@@ -1,7 +1,8 @@
 """Threads that run handlers and can be given up on.
 
-A thread cannot be killed. When a call takes too long its caller goes on, and the thread lives on as a zombie, as a frozen
-Lambda sandbox may wake up again. Zombies of a stopped cloud may still run, but they reach no AWS client (guard.py).
+A thread cannot be killed. When a call takes too long its caller goes on, and the thread lives on as a zombie, as a
+frozen Lambda sandbox may wake up again. Zombies of a stopped cloud may still run, but they reach no AWS client
+(guard.py).
 """
 
 import threading

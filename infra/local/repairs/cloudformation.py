@@ -38,7 +38,11 @@ def _definition(properties: Properties, account: str) -> str:
 
 
 def _create_state_machine(
-    cls: type[StateMachine], resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_: Any
+    resource_name: str,
+    cloudformation_json: Any,
+    account_id: str,
+    region_name: str,
+    **_: Any,
 ) -> StateMachine:
     properties = cloudformation_json["Properties"]
     return stepfunctions_parser_backends[account_id][region_name].create_state_machine(
@@ -53,7 +57,7 @@ def _create_state_machine(
 
 
 def _install_state_machines() -> Undo:
-    return replace((StateMachine, "create_from_cloudformation_json", classmethod(_create_state_machine)))
+    return replace((StateMachine, "create_from_cloudformation_json", staticmethod(_create_state_machine)))
 
 
 # ── functions ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -73,7 +77,6 @@ _FUNCTION_PROPERTIES = (
 
 
 def _create_function(
-    cls: type[LambdaFunction],
     resource_name: str,
     cloudformation_json: Any,
     account_id: str,
@@ -95,14 +98,18 @@ def _create_function(
 
 
 def _install_functions() -> Undo:
-    return replace((LambdaFunction, "create_from_cloudformation_json", classmethod(_create_function)))
+    return replace((LambdaFunction, "create_from_cloudformation_json", staticmethod(_create_function)))
 
 
 # ── layers ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _create_layer(
-    cls: type[LayerVersion], resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_: Any
+    resource_name: str,
+    cloudformation_json: Any,
+    account_id: str,
+    region_name: str,
+    **_: Any,
 ) -> LayerVersion:
     properties = cloudformation_json["Properties"]
     specification = {**properties, "LayerName": properties.get("LayerName", resource_name)}
@@ -112,7 +119,7 @@ def _create_layer(
 
 def _install_layers() -> Undo:
     return replace(
-        (LayerVersion, "create_from_cloudformation_json", classmethod(_create_layer)),
+        (LayerVersion, "create_from_cloudformation_json", staticmethod(_create_layer)),
         (LayerVersion, "physical_resource_id", property(lambda layer: layer.arn)),
     )
 
@@ -166,34 +173,34 @@ def _install_json_templates() -> Undo:
 REPAIRS: tuple[Repair, ...] = (
     Repair(
         "cloudformation-state-machines",
-        "A state machine of a template cannot be executed: it is put where no interpreter looks for it, a definition in "
-        "S3 or as an object is dropped, and substitutions are not filled in.",
+        "a state machine of a template is put where no interpreter looks for it; a definition in S3 or as an object is "
+        "dropped, and substitutions are not filled in",
         _install_state_machines,
     ),
     Repair(
         "cloudformation-functions",
-        "Layers, architectures, tracing, ephemeral storage and tags of a function in a template are dropped.",
+        "layers, architectures, tracing, ephemeral storage and tags of a function in a template are dropped",
         _install_functions,
     ),
     Repair(
         "cloudformation-layers",
-        "A reference to a layer version in a template is not its ARN, so no function can use it, and its name is lost.",
+        "a reference to a layer version in a template is not its ARN, so no function can use it, and its name is lost",
         _install_layers,
     ),
     Repair(
         "cloudformation-event-buses",
-        "A reference to an event bus in a template is not its name.",
+        "a reference to an event bus in a template is not its name",
         _install_event_buses,
     ),
     Repair(
         "cloudformation-skipped-types",
-        "A resource type without an imitation is left out with a warning, whatever it is; here the types that may be left "
-        "out are listed with a reason, and any other stops the start.",
+        "a resource type without an imitation is left out with a warning, whatever it is; here the types that may be "
+        "left out are listed with their reasons, and any other stops the start",
         _install_skipped_types,
     ),
     Repair(
         "cloudformation-json-templates",
-        "A JSON template is read by the YAML parser, which takes about half a second for a stack of this size.",
+        "a JSON template is read by the YAML parser, which takes longer than creating the resources",
         _install_json_templates,
     ),
 )

@@ -43,8 +43,8 @@ def _install_invocation() -> Callable[[], None]:
 REPAIRS: tuple[Repair, ...] = (
     Repair(
         "lambda-invocation",
-        "A function runs only in a Docker container; an error of its code is reported as 'Handled', and an asynchronous "
-        "invocation is carried out before the call returns.",
+        "a function runs only in a Docker container, an error of its code is reported as 'Handled', and an "
+        "asynchronous invocation is carried out before the call returns",
         _install_invocation,
     ),
 )

@@ -1,7 +1,9 @@
 """Answers with what it was given and what it knows about its invocation."""
 
+from typing import Any
 
-def handler(event, context):
+
+def handler(event: dict[str, Any], context: Any) -> Any:
     return {
         "event": event,
         "function": context.function_name,

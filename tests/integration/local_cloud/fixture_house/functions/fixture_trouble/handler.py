@@ -5,13 +5,14 @@ import sys
 import time
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 
 class PaymentDeclined(Exception):
     pass
 
 
-def handler(event, context):
+def handler(event: dict[str, Any], context: Any) -> Any:
     kind = event["kind"]
     if kind == "raise":
         raise PaymentDeclined("no credit left")
