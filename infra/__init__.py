@@ -1,0 +1,1 @@
+"""Where APEX runs: on AWS (`cloud`), on one machine (`local`), and the command line (`cli`)."""

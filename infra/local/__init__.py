@@ -1,0 +1,1 @@
+"""The local cloud: the synthesised template and the real handlers on one machine, without an account."""

@@ -1,0 +1,1 @@
+"""Which steps may run: risk lanes, as pure functions."""
