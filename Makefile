@@ -48,7 +48,7 @@ imports: $(VENV)/.dev ## The import direction that docs/architecture.md draws
 	$(BIN)/lint-imports
 
 spelling: $(VENV)/.dev ## Spelling of the documentation
-	$(BIN)/codespell
+	$(BIN)/codespell README.md CHANGELOG.md docs statemachines
 
 audit: $(VENV)/.dev ## Known vulnerabilities in what is installed
 	$(BIN)/python -m infra.audit
@@ -63,7 +63,7 @@ bench: $(VENV)/.dev ## Measure sagas on the local cloud
 	$(BIN)/python -m benchmarks
 
 synth: $(VENV)/.run ## Synthesise the CDK app and print where the result lies
-	$(BIN)/python -m infra.local.synth
+	$(BIN)/python -c "from infra.local.synth import synthesise; print(synthesise())"
 
 lock: $(UV) ## Pin the dependencies of pyproject.toml again, with hashes (UPGRADE=1 takes newer versions)
 	$(COMPILE) --group dev --extra local pyproject.toml -o requirements/dev.lock
