@@ -1,4 +1,4 @@
-"""What the model bases promise: frozen through and through, absent stays absent, nothing renamed or converted."""
+"""What the model bases promise: frozen all through, absent stays absent, nothing renamed or converted."""
 
 import copy
 import json
@@ -225,10 +225,7 @@ def test_all_that_is_wrong_in_a_payload_is_told_at_once() -> None:
     with pytest.raises(ValidationError) as caught:
         outer(payload={"a": float("nan"), "b": object()})
     (problem,) = problems_of(caught.value)
-    assert (
-        problem
-        == "payload: a is nan, which is not a JSON number; b is of type object, which JSON does not have"
-    )
+    assert problem == "payload: a is nan, which is not a JSON number; b is of type object, which JSON does not have"
 
 
 def test_endless_nesting_is_refused_before_the_stack_ends() -> None:

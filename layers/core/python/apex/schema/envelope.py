@@ -99,18 +99,14 @@ Participant = Annotated[Text, AfterValidator(_participant)]
 Target = Annotated[
     str | tuple[str, ...],
     BeforeValidator(_target),
-    WithJsonSchema(
-        {"anyOf": [{"enum": list(PARTICIPANTS)}, {"type": "array", "items": {"enum": list(PARTICIPANTS)}}]}
-    ),
+    WithJsonSchema({"anyOf": [{"enum": list(PARTICIPANTS)}, {"type": "array", "items": {"enum": list(PARTICIPANTS)}}]}),
 ]
 Baggage = Annotated[
     FrozenJson,
     AfterValidator(_strings),
     WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
 ]
-Milliseconds = Annotated[
-    int | float, BeforeValidator(_milliseconds), WithJsonSchema({"type": "number", "minimum": 0})
-]
+Milliseconds = Annotated[int | float, BeforeValidator(_milliseconds), WithJsonSchema({"type": "number", "minimum": 0})]
 
 
 class TraceContext(WireModel):
@@ -145,9 +141,7 @@ class EventEnvelope(WireModel):
     tenant_id: Annotated[Text, AfterValidator(_not_blank)]
     event_type: Annotated[Text, AfterValidator(_event_type)]
     payload: FrozenJson
-    timestamp: Annotated[
-        Text, AfterValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})
-    ]
+    timestamp: Annotated[Text, AfterValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
     source: Participant
     target: Target | None = None
     trace: TraceContext

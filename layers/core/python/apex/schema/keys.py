@@ -25,9 +25,7 @@ def idempotency_key(tenant_id: str, event_type: str, timestamp: datetime, nonce:
     return f"{tenant_id}-{event_type}-{_milliseconds(timestamp)}-{nonce}"
 
 
-def deterministic_key(
-    tenant_id: str, event_type: str, timestamp: datetime, *, seed: int, sequence: int
-) -> str:
+def deterministic_key(tenant_id: str, event_type: str, timestamp: datetime, *, seed: int, sequence: int) -> str:
     """The key of the ``sequence``-th event of a replayable run: the same arguments always give the same key.
 
     Its nonce is ``(seed*31 + sequence) mod 1000000`` in base 36.

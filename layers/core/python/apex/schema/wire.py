@@ -46,8 +46,8 @@ class FrozenDict(dict[str, Any]):
 
     __slots__ = ()
 
-    # Filled here and not in __init__, because __init__ can be called a second time on a finished object.
     def __new__(cls, items: Mapping[str, Any] | None = None) -> Self:
+        """Filled here and not in ``__init__``, which can be called a second time on a finished object."""
         self = super().__new__(cls)
         dict.update(self, items or {})
         return self
@@ -80,6 +80,7 @@ class FrozenList(list[Any]):
     __slots__ = ()
 
     def __new__(cls, items: Any = ()) -> Self:
+        """Filled here and not in ``__init__``, for the same reason."""
         self = super().__new__(cls)
         list.extend(self, items)
         return self
@@ -145,16 +146,12 @@ def _freeze(value: Any, path: str, depth: int, problems: list[str]) -> Any:
             return None
         if isinstance(value, Mapping):
             return FrozenDict(dict(_freeze_items(value, path, depth, problems)))
-        return FrozenList(
-            [_freeze(item, f"{path}[{index}]", depth + 1, problems) for index, item in enumerate(value)]
-        )
+        return FrozenList([_freeze(item, f"{path}[{index}]", depth + 1, problems) for index, item in enumerate(value)])
     problems.append(f"{path or 'value'} is of type {type(value).__name__}, which JSON does not have")
     return None
 
 
-def _freeze_items(
-    value: Mapping[Any, Any], path: str, depth: int, problems: list[str]
-) -> Iterator[tuple[str, Any]]:
+def _freeze_items(value: Mapping[Any, Any], path: str, depth: int, problems: list[str]) -> Iterator[tuple[str, Any]]:
     for key, item in value.items():
         inner = f"{path}.{key}" if path else str(key)
         if isinstance(key, str):
@@ -174,7 +171,7 @@ def _text(value: str, path: str, problems: list[str]) -> str:
 
 def _freeze_object(value: Any) -> FrozenDict:
     if not isinstance(value, Mapping):
-        raise ValueError("must be a JSON object")
+        raise ValueError("must be a JSON object")  # noqa: TRY004 - pydantic takes only ValueError for a problem
     frozen = freeze(value)
     assert isinstance(frozen, FrozenDict)  # noqa: S101 - a mapping always freezes to one
     return frozen
@@ -186,9 +183,7 @@ class _FrozenObject:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(_freeze_object)
 
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return {"type": "object"}
 
 
