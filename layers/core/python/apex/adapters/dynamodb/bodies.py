@@ -43,7 +43,9 @@ class Bodies:
             return str(item["body"]["S"])
         key = item["body_ref"]["S"]
         if self._s3 is None:
-            raise StoreError("a large document was stored in the payload bucket, and none is configured to read it from")
+            raise StoreError(
+                "a large document was stored in the payload bucket, and none is configured to read it from"
+            )
         content: bytes = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
         if hashlib.sha256(content).hexdigest() != key.rsplit("/", 1)[-1].removesuffix(".json"):
             raise StoreError("a stored document is not the one that was written: its digest differs")

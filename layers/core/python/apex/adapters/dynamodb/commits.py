@@ -47,15 +47,18 @@ class Committer:
         self._items = items
         self._clock = clock
 
-    def create(self, head: Head, received: EventDraft) -> Head | None:
-        """Write a new head and its first event; answers the stored head where there is one already."""
+    def create(self, head: Head, received: EventDraft, submitted: Item | None = None) -> Head | None:
+        """Write a new head, its first event and the plan that came with it, in one transaction, so that the plan is
+        always the one of the submit that won. Answers the stored head where there is one already."""
         first = received.model_copy(update={"seq": 1})
+        items = [
+            (self._state, self._items.head(head.model_copy(update={"seq": 1}))),
+            (self._journal, self._items.event(head.ref, first)),
+            *([(self._state, submitted)] if submitted else []),
+        ]
         try:
             self._client.transact_write_items(
-                TransactItems=[
-                    _put(self._state, self._items.head(head.model_copy(update={"seq": 1})), condition="attribute_not_exists(pk)"),
-                    _put(self._journal, self._items.event(head.ref, first), condition="attribute_not_exists(pk)"),
-                ]
+                TransactItems=[_put(table, item, condition="attribute_not_exists(pk)") for table, item in items]
             )
         except ClientError as error:
             if any(reason.get("Code") == "ConditionalCheckFailed" for reason in _reasons(error)):
@@ -98,7 +101,9 @@ class Committer:
 
     def read_head(self, ref: WorkflowRef) -> Head:
         """The head, read consistently; raises ``WorkflowNotFound``."""
-        item = self._client.get_item(TableName=self._state, Key=self._items.key(ref, HEAD), ConsistentRead=True).get("Item")
+        item = self._client.get_item(TableName=self._state, Key=self._items.key(ref, HEAD), ConsistentRead=True).get(
+            "Item"
+        )
         if item is None:
             raise WorkflowNotFound(f"there is no workflow {ref.workflow_id}")
         return self._items.read_head(item)
@@ -116,7 +121,8 @@ class Committer:
         writes = [self._head_put(change, head, after)]
         writes += [self._entry_put(change.ref, write, events[0].seq) for write in change.entries]
         writes += [
-            _put(self._journal, self._items.event(change.ref, event), condition="attribute_not_exists(pk)") for event in events
+            _put(self._journal, self._items.event(change.ref, event), condition="attribute_not_exists(pk)")
+            for event in events
         ]
         return writes + [self._record_write(write) for write in change.records]
 

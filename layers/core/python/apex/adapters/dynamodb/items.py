@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from apex.adapters.dynamodb.bodies import Bodies, Item
@@ -16,6 +17,11 @@ HEAD = "HEAD"
 SUBMITTED = "SUBMITTED"
 SPEC = "SPEC#"
 STEP = "STEP#"
+
+
+def _sortable(moment: datetime) -> str:
+    """Texts of one length and one offset sort as the moments do."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ class Items:
             "generation": {"N": str(head.generation)},
             "seq": {"N": str(head.seq)},
             "tenant_pk": {"S": tenant_key(head.tenant)},
-            "created_sk": {"S": f"{head.created_at.isoformat()}#{head.workflow_id}"},
+            "created_sk": {"S": f"{_sortable(head.created_at)}#{head.workflow_id}"},
         }
 
     def read_head(self, item: Item) -> Head:

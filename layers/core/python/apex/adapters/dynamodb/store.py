@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
 
 from apex.adapters.dynamodb.bodies import Bodies, Item
 from apex.adapters.dynamodb.commits import Committer
 from apex.adapters.dynamodb.items import HEAD, SPEC, STEP, SUBMITTED, Items
 from apex.adapters.dynamodb.tables import tenant_key, workflow_key
-from apex.errors import StoreError, WorkflowNotFound
+from apex.errors import WorkflowNotFound
 from apex.ports.store import Change, NewWorkflow, RecordWrite, StepView
 from apex.ports.surroundings import Clock
 from apex.schema.events import JournalEvent
@@ -46,22 +45,13 @@ class DynamoStore:
     # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def create(self, new: NewWorkflow) -> Head | None:
-        """Write head and first event, unless the workflow exists: then answer its head."""
-        head = new.head
+        """Write head, first event and submitted plan, unless the workflow exists: then answer its head."""
+        ref = new.head.ref
+        submitted = None
         if new.plan is not None:
-            submitted = self._items.key(head.ref, SUBMITTED) | self._items.bodies.pack(head.ref, new.plan.model_dump_json())
-            self._put_if_absent(submitted)
-        return self._committer.create(head, new.received)
-
-    def _put_if_absent(self, item: Item) -> None:
-        """Never replaces: a second submit with another plan must not change the plan of the first."""
-        try:
-            self._client.put_item(
-                TableName=self._names.state, Item=item, ConditionExpression="attribute_not_exists(pk)"
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise StoreError(f"the state table refused a write: {error.response['Error']['Code']}") from error
+            body = self._items.bodies.pack(ref, new.plan.model_dump_json())
+            submitted = self._items.key(ref, SUBMITTED) | body
+        return self._committer.create(new.head, new.received, submitted)
 
     def put_plan(self, ref: WorkflowRef, steps: Sequence[Step], *, revision: int = 0) -> None:
         """Store the steps' specifications, in batches of 25."""

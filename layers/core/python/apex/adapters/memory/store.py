@@ -63,8 +63,7 @@ class MemoryStore:
             for write in change.entries:
                 _check_entry(write, entries.get(write.after.step_id))
             for record in change.records:
-                if record.must_be_new and _record_key(record) in self._records:
-                    raise Conflict("a row of that key exists already")
+                self._check_record(record)
             prepared = {_record_key(record): freeze(record.item) for record in change.records}
 
             first = before.seq + 1
@@ -75,6 +74,16 @@ class MemoryStore:
             self._put_records(prepared)
             self._heads[ref] = after
             return after
+
+    def put_record(self, write: RecordWrite) -> None:
+        """Write a tool's own row outside any workflow; raises ``Conflict`` where it must be new and is not."""
+        with self._lock:
+            self._check_record(write)
+            self._put_records({_record_key(write): freeze(write.item)})
+
+    def _check_record(self, write: RecordWrite) -> None:
+        if write.must_be_new and _record_key(write) in self._records:
+            raise Conflict("a row of that key exists already")
 
     def _put_records(self, prepared: dict[tuple[str, str, str], Any]) -> None:
         for key, item in prepared.items():
