@@ -129,6 +129,10 @@ def test_a_goal_that_can_be_divided_in_two_ways_is_a_miss() -> None:
     library = PlanLibrary([example("Introduce {one:person} {other:person}")])
     assert found(library, "Introduce Ana Bob") is not None
     assert found(library, "Introduce Ana Maria Bob") is None
+    joined = {"$text": [{"$slot": "one"}, " ", {"$slot": "other"}]}
+    alike = PlanLibrary([example("Introduce {one:person} {other:person}", names=joined)])
+    assert bound(alike, "Introduce Ana Bob") == {"names": "Ana Bob"}
+    assert found(alike, "Introduce Ana Maria Bob") is None
 
 
 def test_a_goal_of_two_examples_is_found_only_if_their_plans_agree() -> None:
@@ -189,6 +193,8 @@ def test_bindings_reach_nested_inputs_and_leave_references_alone() -> None:
 
 def test_decomposed_accents_are_the_same_letters() -> None:
     for written in ("Zu\u0308rich", "Z\u00fcrich"):
+        library = PlanLibrary([example(f"R\u00e9server {written} pour {{day:date}}")])
+        assert bound(library, "Re\u0301server Z\u00fcrich pour tomorrow") == {"day": "2027-06-05"}
         assert bound(FLIGHT, f"Book a flight to {written} tomorrow") == {"to": "Z\u00fcrich", "day": "2027-06-05"}
 
 
@@ -197,6 +203,14 @@ def test_decomposed_accents_are_the_same_letters() -> None:
 )
 def test_no_goal_is_too_strange_to_be_a_miss(goal: str) -> None:
     assert found(FLIGHT, goal) is None
+
+
+def test_long_goals_and_text_that_is_not_unicode_are_misses() -> None:
+    library = PlanLibrary([example("Say {what:text}")])
+    fits = "x" * (MAX_GOAL_LENGTH - len('Say ""'))
+    assert bound(library, f'Say "{fits}"') == {"what": fits}
+    assert found(library, f'Say "{fits}x"') is None
+    assert found(library, 'Say "\ud800"') is None
 
 
 @given(st.text(max_size=120))

@@ -51,7 +51,7 @@ def resolve_date(text: str, now: datetime) -> date | None:
     if found := _DISTANCE_FORM.fullmatch(words):
         return today + timedelta(days=_count(found[1]) * (7 if found[2] == "week" else 1))
     if found := _ISO_FORM.fullmatch(words):
-        return _iso_day(found[1])
+        return _calendar_day(found[1])
     for form in _MONTH_FORMS:
         if found := form.fullmatch(words):
             return _month_day(found["day"], found["month"], found["year"], today)
@@ -68,17 +68,7 @@ def _count(word: str) -> int:
     return NUMBER_WORDS.index(word) + 1 if word in NUMBER_WORDS else int(word)
 
 
-def _iso_day(text: str) -> date | None:
-    # Not dateutil: it reads 2027-13-01 as 13 January.
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None
-
-
 def _month_day(day: str, month: str, year: str | None, today: date) -> date | None:
-    if not 1 <= int(day) <= 31:
-        return None
     if year is not None:
         return _calendar_day(f"{day} {month} {year}")
     ahead = (_calendar_day(f"{day} {month} {today.year + later}") for later in range(_LEAP_CYCLE + 1))

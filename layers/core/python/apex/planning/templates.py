@@ -6,6 +6,7 @@ B" is never swapped.
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -82,6 +83,7 @@ class Template:
 
 def parse_template(text: str, problems: list[str]) -> Template:
     """Read a wording; whatever is wrong with it is added to ``problems``."""
+    text = unicodedata.normalize("NFC", text)
     elements: list[Token | Slot] = []
     after = 0
     for found in _SLOT.finditer(text):
