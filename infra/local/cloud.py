@@ -185,7 +185,7 @@ class LocalCloud:
         stack.callback(self._end_executions)
         stack.enter_context(time_scale(self._time_scale))
         self._deliveries = Deliveries(durability=durability, time_scale=self._time_scale)
-        functions.invoke_later = getattr(self._deliveries, "invoke_async", None)
+        functions.invoke_later = self._deliveries.invoke_async
         stack.callback(self._deliveries.stop)
         self._deliveries.start()
 

@@ -28,6 +28,9 @@ def handler(event: dict[str, Any], context: Any) -> Any:
         sys.exit(3)
     if kind == "die":
         os._exit(4)
+    if kind == "print":
+        print(event["text"])
+        return None
     if kind == "environment":
         return os.environ.get(event["name"])
     return {"pid": os.getpid()}
