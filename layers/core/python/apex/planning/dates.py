@@ -23,7 +23,7 @@ _LEAP_CYCLE = 8
 """The longest run of years without a 29 February (1896 to 1904, 2096 to 2104)."""
 
 _MONTH = "(?P<month>" + "|".join((*MONTHS, *(name[:3] for name in MONTHS), "sept")) + r")\.?"
-_DAY = "(?P<day>[0-9]{1,2})(?:st|nd|rd|th)?"
+_DAY = "(?P<day>[0-9]{1,2})(?:st|nd|rd|th)?"  # codespell:ignore nd
 _YEAR = "(?:,? (?P<year>(?:19|20|21)[0-9]{2}))?"
 _WEEKDAY_FORM = re.compile(f"(?:on )?(?:next )?({'|'.join(WEEKDAYS)})")
 _DISTANCE_FORM = re.compile(f"in ([0-9]{{1,3}}|a|{'|'.join(NUMBER_WORDS)}) (day|week)s?")

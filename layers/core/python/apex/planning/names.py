@@ -23,7 +23,7 @@ _INSIDE = _words("the of de la le les du des da do dos das di del della el los l
 _ABBREVIATIONS = _words("st ste mt ft dr mr mrs ms prof")
 """May end in a full stop in the middle of a name; after any other word it ends a sentence."""
 
-_JOINING = _words("and or nor plus et und oder ou y")
+_JOINING = _words("and or nor plus et und oder ou y")  # codespell:ignore oder
 _SELECTING = _words(
     "not no never without except but unless if only instead then each every all any both either neither"
 )

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
+from typing import NamedTuple
 
 from apex.planning.entities import DESCRIPTIONS, Entity, Kind, straight
 from apex.planning.goals import CLOSING, OPENING, Goal, Reading, Token, tokenise
@@ -130,7 +131,14 @@ def _reach(template: Template, goal: Goal, reading: Reading) -> int:
     return search.reached
 
 
-_Spans = tuple[tuple[str, int, int], ...]
+class _Span(NamedTuple):
+    slot: str
+    first: int
+    after: int
+    entity: Entity
+
+
+_Spans = tuple[_Span, ...]
 
 
 @dataclass(slots=True)
@@ -161,23 +169,19 @@ class _Search:
             return self._from(element + 1, token + 1) if fits else []
         found: list[_Spans] = []
         for after in range(token + 1, self.reading.end + 1):
-            if self.goal.entity(item.kind, token, after) is not None:
-                found += [((item.name, token, after), *rest) for rest in self._from(element + 1, after)]
+            if entity := self.goal.entity(item.kind, token, after):
+                span = _Span(item.name, token, after, entity)
+                found += [(span, *rest) for rest in self._from(element + 1, after)]
         return found[:2]
 
     def _alignment(self, spans: _Spans) -> Alignment:
-        slots = self.template.slots
-        entities = {}
-        for name, first, after in spans:
-            entity = self.goal.entity(slots[name], first, after)
-            assert entity is not None  # noqa: S101 - the span was chosen because it is one
-            entities[name] = entity
+        entities = {span.slot: span.entity for span in spans}
         leaning = any(entity.kind in _NAMES and _capitals(entity.text) > 1 for entity in entities.values())
         return Alignment(MappingProxyType(entities), not leaning or self._written_alike(spans))
 
     def _written_alike(self, spans: _Spans) -> bool:
         """Whether the goal writes its ordinary words as the example does, but for the first letter of all."""
-        inside = {index for _, first, after in spans for index in range(first, after)}
+        inside = {index for span in spans for index in range(span.first, span.after)}
         outside = [index for index in range(self.reading.start, self.reading.end) if index not in inside]
         words = [self.goal.tokens[index].text for index in outside]
         wanted = [token.text for token in self.template.literals]
