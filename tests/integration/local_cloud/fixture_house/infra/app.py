@@ -1,11 +1,11 @@
 """The CDK app of the small house that the tests of the local cloud run."""
 
+from aws_cdk import App
+
 from infra.cloud.house import read_house
 from infra.cloud.needs import Needs
 from infra.cloud.settings import Settings
 from infra.cloud.stack import ApexStack
-
-from aws_cdk import App
 
 NEEDS = {
     "fixture_echo": Needs(timeout=10),
