@@ -14,13 +14,18 @@ from moto.stepfunctions.parser.asl.component.common.error_name.failure_event imp
     FailureEventException,
 )
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
-from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import StatesErrorNameType
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import (
+    StatesErrorNameType,
+)
 from moto.stepfunctions.parser.asl.component.state.choice.comparison.comparison import ConditionStringJSONata
 from moto.stepfunctions.parser.asl.component.state.choice.state_choice import StateChoice
 from moto.stepfunctions.parser.asl.component.state.exec.execute_state import ExecutionState
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.inline_iteration_component import (
     InlineIterationComponent,
     InlineIterationComponentEvalInput,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import (
+    StateTaskService,
 )
 from moto.stepfunctions.parser.asl.component.state.state import CommonStateField
 from moto.stepfunctions.parser.asl.eval.environment import Environment
@@ -74,7 +79,7 @@ def _install_assign_after_output() -> Undo:
 
     def assign_on_exit(self: VariableStore) -> dict[str, str]:
         """Called once per state, for its exit event: the moment at which its assignments take effect."""
-        for name, value in self.__dict__.pop("held_back", {}).items():
+        for name, value in vars(self).pop("held_back", {}).items():
             self.set(name, value)
         return original_assigned(self)
 
@@ -90,7 +95,12 @@ def _install_output_inside_retry() -> Undo:
     def evaluate_with_output(self: ExecutionState, env: Environment) -> None:
         original(self, env)
         if self.output and env.is_running():
-            self.output.eval(env=env)
+            try:
+                self.output.eval(env=env)
+            except FailureEventException:
+                # The attempt failed, so what it was to assign is void.
+                env.variable_store.held_back = {}
+                raise
             # What lies on the stack tells the caller that the output is settled, as after a Catch.
             env.stack.append(CatchOutcome.NotCaught)
 
@@ -158,6 +168,24 @@ def _install_map_worker_limit() -> Undo:
     return replace((InlineIterationComponent, "_eval_body", start_no_idle_workers))
 
 
+def _install_task_limits() -> Undo:
+    original_before: Callable[..., None] = StateTaskService._before_eval_execution
+    original_after: Callable[..., None] = StateTaskService._after_eval_execution
+
+    def before(self: StateTaskService, env: Environment, **call: Any) -> None:
+        self._verify_size_quota(env=env, value=call["raw_parameters"])
+        original_before(self, env=env, **call)
+
+    def after(self: StateTaskService, env: Environment, **call: Any) -> None:
+        if env.is_running():
+            original_after(self, env=env, **call)
+
+    return replace(
+        (StateTaskService, "_before_eval_execution", before),
+        (StateTaskService, "_after_eval_execution", after),
+    )
+
+
 REPAIRS: tuple[Repair, ...] = (
     Repair(
         "stepfunctions-terminal-errors",
@@ -189,6 +217,11 @@ REPAIRS: tuple[Repair, ...] = (
         "stepfunctions-condition",
         "a Condition that is not a boolean is States.Runtime instead of States.QueryEvaluationError",
         lambda: replace((ConditionStringJSONata, "_eval_body", _boolean_condition)),
+    ),
+    Repair(
+        "stepfunctions-task-limits",
+        "a task is given more than 256 KiB, and one that timed out still writes that it succeeded when it ends",
+        _install_task_limits,
     ),
     Repair(
         "stepfunctions-map-workers",
