@@ -31,8 +31,8 @@ def serve(kind: type[Provider], directory: Path | None, port: int, key_window_se
     return server.url
 
 
-def wait_for_the_end(leashed: bool) -> None:
-    """Returns on SIGTERM or SIGINT; leashed, when standard input closes or on SIGTERM."""
+def watch_for_the_end(leashed: bool) -> threading.Event:
+    """An event that is set on SIGTERM or SIGINT; leashed, on SIGTERM or when standard input closes."""
     over = threading.Event()
 
     def watch_stdin() -> None:
@@ -48,7 +48,7 @@ def wait_for_the_end(leashed: bool) -> None:
         threading.Thread(target=watch_stdin, name="leash", daemon=True).start()
     else:
         signal.signal(signal.SIGINT, lambda *_: over.set())
-    over.wait()
+    return over
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -66,13 +66,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if directory is not None:
         directory.mkdir(parents=True, exist_ok=True)
 
+    # First of all, so that no signal finds the process half started.
+    over = watch_for_the_end(leashed=given.until_stdin_closes)
     urls = {
         kind.name: serve(kind, directory, port, given.key_window) for kind, port in zip(PROVIDERS, ports, strict=True)
     }
     sys.stdout.write(json.dumps(urls) + "\n")
     sys.stdout.flush()
-    # Nothing to close: every answer given is on disk already, which is what makes kill -9 harmless too.
-    wait_for_the_end(leashed=given.until_stdin_closes)
+    # Nothing to close afterwards: every answer given is on disk already, which is what makes kill -9 harmless too.
+    over.wait()
 
 
 if __name__ == "__main__":

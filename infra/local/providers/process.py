@@ -1,7 +1,7 @@
 """The handle on the process that hosts the providers: start, stop, kill, start again."""
 
 import json
-import subprocess
+import subprocess  # nosec B404
 import sys
 import threading
 from pathlib import Path
@@ -84,7 +84,7 @@ class Providers:
         if self._key_window_seconds is not None:
             command += ["--key-window", str(self._key_window_seconds)]
         # The command is this interpreter with our own module; nothing in it comes from outside.
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 # nosec B603
         line = self._first_line(self._process)
         if not line:
             self.kill()

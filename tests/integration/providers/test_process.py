@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -143,11 +144,24 @@ def test_from_a_shell_it_prints_its_urls_and_ends_quietly(
     ]
 
 
-def test_ctrl_c_is_left_to_the_owner() -> None:
+def test_ctrl_c_is_left_to_the_owner(connect: Connect) -> None:
     with Providers.start() as providers:
         pid = providers.pid
         assert pid is not None
         os.kill(pid, signal.SIGINT)
-        providers_still_answer = socket.create_connection(("127.0.0.1", urlsplit(providers.urls["hotels"]).port or 0))
-        providers_still_answer.close()
+        time.sleep(0.5)  # long enough for a process that minds to be gone
         assert providers.pid == pid
+        assert connect(providers.urls["hotels"]).get("/health")["status"] == "ok"
+
+
+def test_two_processes_with_one_directory_still_have_one_effect_per_key(tmp_path: Path, connect: Connect) -> None:
+    with Providers.start(tmp_path) as one, Providers.start(tmp_path) as other:
+        banks = [connect(providers.urls["payments"]) for providers in (one, other)]
+
+        def charge(number: int) -> str:
+            return str(banks[number % 2].post("/charges", CHARGE, key=f"k{number // 20}"))
+
+        with ThreadPoolExecutor(20) as threads:
+            replies = list(threads.map(charge, range(100)))
+        assert len(set(replies)) == 5
+        assert sorted(entry["key"] for entry in banks[0].ledger()) == ["k0", "k1", "k2", "k3", "k4"]

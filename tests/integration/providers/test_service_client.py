@@ -251,7 +251,11 @@ def test_the_status_decides(status: int, code: str | None) -> None:
         (f"Retry-After: {email.utils.format_datetime(dt.datetime.now(dt.UTC) + dt.timedelta(hours=2))}", 6000, 7200),
         ("Retry-After: Wed, 21 Oct 2015 07:28:00 GMT", 0, 0),
     ],
-    ids=["seconds", "a date to come", "a date gone by"],  # names without the time: every test worker must collect the same
+    ids=[
+        "seconds",
+        "a date to come",
+        "a date gone by",
+    ],  # names without the time: every test worker must collect the same
 )
 def test_retry_after_is_handed_on_in_seconds(header: str, least: float, most: float) -> None:
     with scripted(saying(429, b'{"code": "slow_down"}', header)) as client, pytest.raises(ToolRetryable) as caught:
