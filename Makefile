@@ -37,8 +37,8 @@ format: $(VENV)/.dev ## Format the code and mend what can be mended by a tool
 	$(BIN)/ruff format .
 
 lint: $(VENV)/.dev ## Formatting, lint and the security lint
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --output-format concise .
+	$(BIN)/ruff check --output-format concise .
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml layers infra functions
 
 types: $(VENV)/.dev ## Static types, strict

@@ -143,3 +143,13 @@ def test_make_help_lists_every_task() -> None:
         ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, check=True, text=True
     )
     assert set(re.findall(r"^  make ([a-z-]+) +\S", shown.stdout, re.MULTILINE)) == tasks
+
+
+def test_the_coverage_floor_never_falls() -> None:
+    """Raise ``fail_under`` when coverage has grown; this compares it with every value it had."""
+    command = ["git", "log", "--reverse", "--patch", "--format=", "-G^fail_under", "--", "pyproject.toml"]
+    history = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    floors = [float(value) for value in re.findall(r"^\+fail_under = ([\d.]+)$", history, re.MULTILINE)]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    floors.append(project["tool"]["coverage"]["report"]["fail_under"])
+    assert floors == sorted(floors)
