@@ -17,24 +17,38 @@ from apex.schema.events import JournalEvent
 from apex.schema.ids import WorkflowRef, execution_name
 from apex.schema.ledger import Head
 from infra.local.cloud import Isolation, LocalCloud
+from infra.local.lambdas.logs import LogLine
 from infra.local.providers import Providers
 
 _POLL_SECONDS = 0.02
 SAMPLE_CUSTOMER = {"name": "Ana Ruiz", "email": "ana@example.com", "card": "card-on-file"}
 
 
+def _ignore(line: LogLine) -> None:
+    """The handlers' log lines go nowhere unless somebody asks for them."""
+
+
 class LocalSession:
     """Providers and local cloud together; a context manager.
 
     ``data_dir`` keeps everything on disk, the providers' books included. ``injector`` listens at the fault points of this process.
+    ``on_log`` gets the handlers' log lines. ``time_scale`` shortens waits and retry pauses.
     """
 
     def __init__(
-        self, data_dir: Path | None = None, *, isolation: Isolation = "threads", injector: faults.Injector | None = None
+        self,
+        data_dir: Path | None = None,
+        *,
+        isolation: Isolation = "threads",
+        injector: faults.Injector | None = None,
+        on_log: Callable[[LogLine], None] = _ignore,
+        time_scale: float = 1.0,
     ) -> None:
         self._data_dir = data_dir
         self._isolation: Isolation = isolation
         self._injector = injector
+        self._on_log = on_log
+        self._time_scale = time_scale
         self._stack = ExitStack()
         self.cloud: LocalCloud
         self.house: House
@@ -45,7 +59,7 @@ class LocalSession:
             provider_dir = None if self._data_dir is None else self._data_dir / "providers"
             self.providers = stack.enter_context(Providers.start(provider_dir))
             parameters = {f"{name.capitalize()}Url": url for name, url in self.providers.urls.items()}
-            self.cloud = stack.enter_context(LocalCloud(self._data_dir, self._isolation, parameters))
+            self.cloud = stack.enter_context(self._local_cloud(parameters))
             if self._injector is not None:
                 stack.enter_context(faults.injected(self._injector))
             self.house = build_house(
@@ -53,6 +67,11 @@ class LocalSession:
             )
             self._stack = stack.pop_all()
         return self
+
+    def _local_cloud(self, parameters: dict[str, str]) -> LocalCloud:
+        return LocalCloud(
+            self._data_dir, self._isolation, parameters, on_log=self._on_log, time_scale=self._time_scale
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -5,6 +5,7 @@ from typing import Any
 from apex.app.facts import stamp
 from apex.app.house import House
 from apex.errors import HeadChanged, StepPaused
+from apex.policy.lanes import assess
 from apex.ports import Planner, PlanIndex, PlanProposal, PlanRequest
 from apex.ports.store import Change
 from apex.schema.events import GoalReceived, PlanGenerated
@@ -62,7 +63,7 @@ def _request(house: House, head: Head) -> PlanRequest:
 
 def _adopt(house: House, registry: Registry, head: Head, proposal: PlanProposal) -> dict[str, Any]:
     """Check the plan and make it the workflow's. The steps are stored before the event that refers to them."""
-    validate_plan(proposal.plan, registry.contracts)
+    validate_plan(proposal.plan, registry.contracts, policy=assess)
     steps = proposal.plan.steps
     house.store.put_plan(head.ref, steps)
     plan_id = effect_key(head.workflow_id, "plan", "run", 0)
