@@ -125,9 +125,18 @@ def test_frozen_data_behaves_like_the_plain_data_it_came_from(data: dict[str, An
     assert hash(frozen) == hash(freeze(copy.deepcopy(data)))
     assert pickle.loads(pickle.dumps(frozen)) == frozen  # noqa: S301 - our own bytes
     assert copy.deepcopy(frozen) is frozen
+    assert copy.copy(frozen) is frozen
     thawed = thaw(frozen)
     assert thawed == data
     assert type(thawed) is dict
+
+
+def test_frozen_lists_can_be_hashed_copied_and_pickled_too() -> None:
+    frozen = freeze([1, [2]])
+    assert hash(frozen) == hash(freeze([1, [2]]))
+    assert copy.copy(frozen) is copy.deepcopy(frozen) is frozen
+    assert pickle.loads(pickle.dumps(frozen)) == [1, [2]]  # noqa: S301 - our own bytes
+    assert "FrozenDict" in repr(freeze({"a": 1}))
 
 
 def test_documents_can_be_hashed_copied_and_pickled() -> None:

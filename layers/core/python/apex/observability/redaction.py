@@ -39,7 +39,7 @@ def redact(value: Any, *, depth: int = 0) -> Any:
     return _cut(redact_text(str(value)))
 
 
-def _redact_number(value: float | None) -> float | str | None:
+def _redact_number(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)  # JSON has neither NaN nor infinities
     return REDACTED if isinstance(value, int) and _is_card(str(value)) else value
