@@ -44,7 +44,7 @@ lint: $(VENV)/.dev ## Formatting, lint and the security lint
 types: $(VENV)/.dev ## Static types, strict
 	$(BIN)/mypy
 
-imports: $(VENV)/.dev ## The import direction that docs/architecture.md draws
+imports: $(VENV)/.dev ## The import direction inside apex and around it
 	$(BIN)/lint-imports
 
 spelling: $(VENV)/.dev ## Spelling of the documentation

@@ -102,6 +102,17 @@ def test_what_the_packages_export_is_there_and_named_once() -> None:
     assert "apex.tools" in wrong
 
 
+def test_every_link_between_documents_leads_somewhere() -> None:
+    broken = [
+        f"{path}: {link}"
+        for path in tracked_files()
+        if path.suffix == ".md"
+        for link in re.findall(r"\]\((?![a-z]+:|#)([^)#\s]+)", (ROOT / path).read_text())
+        if not (ROOT / path.parent / link).exists()
+    ]
+    assert broken == []
+
+
 def test_the_tool_sdk_exports_what_a_tool_needs() -> None:
     """Every tool in the world imports these names; removing one breaks them all."""
     tools = importlib.import_module("apex.tools")
