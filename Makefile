@@ -39,7 +39,7 @@ format: $(VENV)/.dev ## Format the code and mend what can be mended by a tool
 lint: $(VENV)/.dev ## Formatting, lint and the security lint
 	$(BIN)/ruff format --check --output-format concise .
 	$(BIN)/ruff check --output-format concise .
-	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml layers infra functions
+	$(BIN)/bandit --quiet --severity-level medium --recursive --configfile pyproject.toml layers infra functions
 
 types: $(VENV)/.dev ## Static types, strict
 	$(BIN)/mypy
