@@ -23,7 +23,7 @@ class Booking(Output):
 
 @tool(
     description="Book a seat on a flight that search_flights found.",
-    examples=("Book a flight to Paris tomorrow", "Get me on a plane to London on Friday"),
+    examples=("Book a flight to Paris tomorrow", "Book a flight to Tokyo on Monday for Ana Ruiz"),
     lane=Lane.YELLOW,
     effect=Effect.REVERSIBLE,
     undo_of_absent=UndoOfAbsent.FENCES,

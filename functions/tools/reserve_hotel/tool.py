@@ -25,11 +25,12 @@ class Reservation(Output):
     hotel: str
     check_in: str
     total: str
+    currency: str
 
 
 @tool(
     description="Reserve a room in the cheapest hotel near a place.",
-    examples=("Reserve a hotel near the Eiffel Tower for tomorrow", "Find me a room close to Hyde Park for two nights"),
+    examples=("Reserve a hotel near the Eiffel Tower tomorrow", "Reserve a hotel near Hyde Park on Friday for 2 nights"),
     lane=Lane.YELLOW,
     effect=Effect.REVERSIBLE,
     undo_of_absent=UndoOfAbsent.FENCES,

@@ -23,7 +23,7 @@ class Flight(Output):
 
 @tool(
     description="Find the cheapest flight with a free seat to a city on a day.",
-    examples=("Find a flight to Paris tomorrow", "Which flights go to London on Friday?"),
+    examples=("Find a flight to Paris tomorrow", "Find me a flight to London on Friday"),
     lane=Lane.GREEN,
     effect=Effect.NONE,
     service="flights",

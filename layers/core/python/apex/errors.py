@@ -30,7 +30,8 @@
     ├── StoreError                  the journal or ledger could not be read or written
     │   ├── HeadChanged             the workflow is in another mode or generation than the caller believed
     │   ├── StepChanged             the ledger item is in another state than the caller believed
-    │   └── StoreContended          others kept writing first until the time to commit was over
+    │   ├── StoreContended          others kept writing first until the time to commit was over
+    │   └── JournalCorrupt          the events of a journal do not follow each other
     └── LocalCloudError             the substrate on one machine
         ├── DataDirectoryBusy
         └── TemplateNotSupported
@@ -264,6 +265,12 @@ class StoreContended(StoreError):
     code = "APX-5003"
     cause = "Other writers of the same workflow were first until the time to commit was over."
     remedy = "Nothing to do: the step is resolved by its next attempt. Lower the number of parallel steps if it recurs."
+
+
+class JournalCorrupt(StoreError):
+    code = "APX-5004"
+    cause = "The events of a journal do not follow each other: one is missing, repeated, or belongs elsewhere."
+    remedy = "Do not act on this workflow. Read its journal with `apex events ID` and restore it from a backup."
 
 
 # ── the substrate on one machine ────────────────────────────────────────────────────────────────────────────

@@ -41,15 +41,19 @@ class KeyedService:
         try:
             self._request(call, "POST", f"{self._by_key(call)}/{self._undo}", body={}, key=call.key)
         except ToolRejected as error:
-            if error.details.get("status") != 404:
+            if not _has_not_seen(error):
                 raise
 
     def find(self, call: KeyedCall) -> tuple[bool, dict[str, Any]] | None:
-        """Whether the effect exists, and what the provider tells of it; None where it has not seen the key."""
+        """Whether the effect exists, and what the provider tells of it; None where it has not seen the key.
+
+        A key that was refused, undone or revoked has no effect and will have none: the provider repeats that answer for as long as it
+        remembers the key, which is far longer than a request can be under way.
+        """
         try:
             answer = self._request(call, "GET", self._by_key(call))
         except ToolRejected as error:
-            if error.details.get("status") == 404:
+            if _has_not_seen(error):
                 return None
             raise
         return answer.get("status") == self._applied, answer
@@ -60,3 +64,8 @@ class KeyedService:
     def _request(self, call: KeyedCall, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
         client = ServiceClient(self._service, call.service_url(self._service))
         return client.request(method, path, deadline_seconds=call.seconds_left, **kwargs)
+
+
+def _has_not_seen(error: ToolRejected) -> bool:
+    """The provider says so itself; any other 404, such as that of a wrong address, says nothing about the effect."""
+    return error.details.get("status") == 404 and error.details.get("reason") == "not_found"

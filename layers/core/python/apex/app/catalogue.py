@@ -1,5 +1,6 @@
 """The installed tools and what is known about planning with them, loaded once per process."""
 
+import importlib
 from functools import cache
 from pathlib import Path
 
@@ -12,9 +13,8 @@ from apex.tools.registry import Registry, discover
 @cache
 def tools_folder() -> Path:
     """Where the tools are: beside the running function's code."""
-    import functions.tools  # noqa: PLC0415 - only functions that plan or list carry the tools
-
-    return Path(functions.tools.__path__[0])
+    # By name: the library does not depend on the functions, only those that plan or list carry the tools beside it.
+    return Path(importlib.import_module("functions.tools").__path__[0])
 
 
 @cache
