@@ -28,7 +28,7 @@ class Charge(Output):
 
 @tool(
     description="Charge an amount of money to a card on file.",
-    examples=("Charge $900 to my card", "Charge $45.50 to my card for 'a new bike'"),
+    examples=("Charge $900 to my card", 'Charge $45.50 to my card for "a new bike"'),
     lane=Lane.YELLOW,
     effect=Effect.REVERSIBLE,
     undo_of_absent=UndoOfAbsent.FENCES,

@@ -20,7 +20,7 @@ class Created(Output):
 
 @tool(
     description="Create a record in a collection of the tenant's database.",
-    examples=("Create a note 'buy milk'", "Create a reminder 'call the bank' for Friday"),
+    examples=('Create a note "buy milk"', 'Create a reminder "call the bank" for Friday'),
     lane=Lane.GREEN,
     effect=Effect.REVERSIBLE,
     transactional=True,

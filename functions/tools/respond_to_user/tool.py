@@ -14,7 +14,7 @@ class Answer(Output):
 
 @tool(
     description="Answer the user in words; the answer becomes the result of the workflow.",
-    examples=("Say 'hello'", "Answer 'all is well'"),
+    examples=('Say "hello"', 'Answer "all is well"'),
     lane=Lane.GREEN,
     effect=Effect.NONE,
 )

@@ -21,7 +21,7 @@ class Found(Output):
 
 @tool(
     description="Look up a record by collection and key, such as the customer who asks (collection customers, key me).",
-    examples=("Look up my customer record", "Look up '42' in 'orders'"),
+    examples=("Look up my customer record", 'Look up "42" in "orders"'),
     lane=Lane.GREEN,
     effect=Effect.NONE,
     tables=("records",),

@@ -20,7 +20,7 @@ class Queued(Output):
 
 @tool(
     description="Queue a confirmation e-mail in the outbox.",
-    examples=("Send 'your order is confirmed' to ana@example.com", "Email 'see you soon' to bob@example.com"),
+    examples=('Send "your order is confirmed" to ana@example.com', 'Email "see you soon" to bob@example.com'),
     lane=Lane.YELLOW,
     effect=Effect.REVERSIBLE,
     transactional=True,
