@@ -77,6 +77,6 @@ class Background:
             if not self._stopped:
                 try:
                     work()
-                except Exception:
+                except Exception:  # noqa: BLE001 # logged, and the thread must live on
                     _log.exception("a delivery failed in a way that it does not handle")
             self._backlog.finish()

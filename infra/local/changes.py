@@ -140,8 +140,8 @@ class Operation:
         changes, records = self.changes, self._stream_records()
         for keeper in tuple(_keepers):
             keeper(changes, records)
-        for change in changes:
-            _publish(change.table, [record for record in records if record.table == change.table.name])
+        for table in {change.table.name: change.table for change in changes}.values():
+            _publish(table, [record for record in records if record.table == table.name])
         for follower in tuple(_followers):
             follower(changes, records)
 

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 from moto import mock_aws
 from moto.awslambda.models import lambda_backends
 
@@ -205,16 +206,16 @@ class LocalCloud:
     def _create_stack(self, template: Mapping[str, Any]) -> dict[str, str]:
         cloudformation = self._client("cloudformation")
         name = self._settings.prefix
-        cloudformation.create_stack(
-            StackName=name,
-            TemplateBody=json.dumps(template),
-            Parameters=[
-                {"ParameterKey": key, "ParameterValue": value}
-                for key, value in self._parameters.items()
-                if key in template.get("Parameters", {})
-            ],
-            Capabilities=["CAPABILITY_NAMED_IAM"],
-        )
+        given = {key: value for key, value in self._parameters.items() if key in template.get("Parameters", {})}
+        try:
+            cloudformation.create_stack(
+                StackName=name,
+                TemplateBody=json.dumps(template),
+                Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()],
+                Capabilities=["CAPABILITY_NAMED_IAM"],
+            )
+        except (BotoCoreError, ClientError) as error:
+            raise LocalCloudError(f"the template could not be loaded: {error}") from error
         described = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
         if described["StackStatus"] != "CREATE_COMPLETE":
             reason = described.get("StackStatusReason", "no reason given")

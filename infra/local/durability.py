@@ -94,7 +94,8 @@ class Durability:
         with table_changes.quiet_tables():
             tables = _tables(self._region)
             for table in tables.values():
-                _restore_table(self.store, table)
+                _restore_items(self.store, table)
+                _restore_stream(self.store, table)
             self._describe(tables)
             self._undo.callback(table_changes.keep(self._write))
         self.store.define_buckets(named)
@@ -132,10 +133,13 @@ class Durability:
         self._lock_file = None
 
 
-def _restore_table(store: Store, table: Table) -> None:
+def _restore_items(store: Store, table: Table) -> None:
     for wire in store.items(table.name):
         item = item_from_wire(table, wire)
         table_changes.place(table, item, item)
+
+
+def _restore_stream(store: Store, table: Table) -> None:
     last = store.last_sequence(table.name)
     if last is None or table.stream_shard is None:
         return
@@ -182,7 +186,7 @@ def open_readonly(directory: Path, *, region: str = REGION) -> Iterator[Snapshot
         for definition in store.tables().values():
             client.create_table(**definition)
         for table in _tables(region).values():
-            _restore_table(store, table)
+            _restore_items(store, table)
         buckets = store.buckets()
         storage = boto3.client("s3", region_name=region)
         for physical in buckets.values():

@@ -12,6 +12,7 @@ import random
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import boto3
@@ -55,11 +56,14 @@ class EventRouter:
 
     def __init__(self, background: Background, calls: AsyncCalls, store: Store | None, *, region: str) -> None:
         self._background, self._calls, self._store, self._region = background, calls, store, region
-        self._state_machines: Any = None
+
+    @cached_property
+    def _state_machines(self) -> Any:
+        # A session of its own: making clients from the shared one is not safe in threads.
+        return boto3.session.Session().client("stepfunctions", region_name=self._region)
 
     def start(self) -> None:
         """Take up the deliveries that a killed process left behind."""
-        self._state_machines = boto3.client("stepfunctions", region_name=self._region)
         for identity, text in self._store.deliveries() if self._store is not None else ():
             kept = json.loads(text)
             self._run(_Delivery(identity, kept["rule_arn"], kept["target"], kept["event"]))

@@ -1,6 +1,5 @@
 """From the journal's stream to the bus: one event envelope per journal event."""
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,11 +8,12 @@ from pydantic import ValidationError
 from apex.adapters.dynamodb.items import Items
 from apex.adapters.eventbridge import EventBus
 from apex.errors import ApexError
+from apex.observability import logger_for
 from apex.schema.envelope import EventEnvelope, TraceContext, format_moment
 from apex.schema.events import ENVELOPE_TYPES, JournalEvent
 from apex.schema.keys import idempotency_key
 
-logger = logging.getLogger(__name__)
+logger = logger_for("publish-events")
 
 _COMMON = {"event_id", "timestamp", "correlation_id", "tenant_id", "schema_version", "type"}
 

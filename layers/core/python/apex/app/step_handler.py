@@ -19,7 +19,7 @@ LambdaHandler = Callable[[dict[str, Any], Any], dict[str, Any]]
 def serve(tool: Tool[Any, Any]) -> LambdaHandler:
     """The handler of a tool's function. Its event is ``{action: run | undo, tenant, workflow_id, generation, step_id}``."""
 
-    @handler(service=f"tool-{tool.name}")
+    @handler(service="tool", tool=tool.name)
     def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         here = house()
         request = StepRequest(
