@@ -5,7 +5,7 @@
     ApexError
     ├── InvalidInput                what was handed over is wrong; nothing was done
     │   ├── SchemaInvalid           a document does not fit its schema
-    │   ├── PlanInvalid             a plan was refused before anything ran
+    │   │   └── PlanInvalid         a plan was refused before anything ran
     │   └── ReferenceInvalid        a reference in a step's input cannot be resolved
     ├── NotFound
     │   ├── WorkflowNotFound
