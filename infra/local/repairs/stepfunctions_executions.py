@@ -116,7 +116,7 @@ def _announce(execution: Execution) -> None:
     for callback in tuple(_subscribers):
         try:
             callback(dict(detail))
-        except Exception:
+        except Exception:  # noqa: BLE001  # whatever it is, it is the subscriber's and not the execution's
             _LOG.exception("a subscriber failed on %s of %s", detail["status"], detail["executionArn"])
 
 

@@ -4,6 +4,7 @@ They follow the engine's conventions: an undefined argument arrives as ``None``,
 result of ``None`` is undefined, which Step Functions treats as an error when it is all an expression yields.
 """
 
+import datetime
 import hashlib
 import json
 import random
@@ -23,14 +24,16 @@ _ALGORITHMS: Mapping[str, str] = {
 }
 
 
-def with_nulls(value: Any) -> Any:
-    """Copy a JSON value with null as the engine's own null, because it reads Python's ``None`` as undefined."""
+def for_engine(value: Any) -> Any:
+    """Copy a JSON value for the engine, which reads ``None`` as undefined, knows no dates, and may change it."""
     if value is None:
         return Utils.NULL_VALUE
     if isinstance(value, dict):
-        return {key: with_nulls(item) for key, item in value.items()}
+        return {key: for_engine(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [with_nulls(item) for item in value]
+        return [for_engine(item) for item in value]
+    if isinstance(value, datetime.datetime):
+        return value.astimezone(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return value
 
 
@@ -64,7 +67,7 @@ def _parse(text: Any = None) -> Any:
     if not isinstance(text, str):
         raise _refuse("parse", 1)
     try:
-        return with_nulls(json.loads(text))
+        return for_engine(json.loads(text))
     except ValueError as error:
         raise JException(f"D3137: {error}") from error
 

@@ -5,7 +5,6 @@ which variables and which fields of ``$states`` it reads, and is given exactly t
 """
 
 import copy
-import datetime
 import functools
 import math
 from collections.abc import Iterator, Mapping
@@ -31,7 +30,7 @@ from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.eval.variable_store import NoSuchVariable, VariableStore
 
 from infra.local.repairs import Repair, Undo
-from infra.local.repairs.stepfunctions_functions import FUNCTIONS
+from infra.local.repairs.stepfunctions_functions import FUNCTIONS, for_engine
 from infra.local.repairs.stepfunctions_patching import replace
 
 _STATES = "states"
@@ -57,7 +56,20 @@ class Query:
         """
         engine = copy.copy(self.engine)
         Jsonata.CURRENT.jsonata = engine
-        return engine.evaluate(None, {name: _bound(value) for name, value in bindings.items()})
+        return engine.evaluate(None, {name: for_engine(value) for name, value in bindings.items()})
+
+
+class _Engine(Jsonata):
+    """The engine, which otherwise evaluates ``$list[$cursor]`` once per item to find the one that is meant."""
+
+    def evaluate_filter(self, predicate: Any, input: Any, environment: Any) -> Any:
+        if predicate.type == "variable" and type(input) is list:
+            index = environment.lookup(predicate.value)
+            if type(index) is int:
+                found = Utils.create_sequence()
+                found.extend(input[index:][:1] if -len(input) <= index else ())
+                return found
+        return super().evaluate_filter(predicate, input, environment)
 
 
 def _engine_environment() -> Any:
@@ -74,7 +86,7 @@ _ENVIRONMENT = _engine_environment()
 def compile_query(source: str) -> Query:
     """Compile an expression, without its ``{% %}``; raises QueryFailed with what is wrong in it."""
     try:
-        engine = Jsonata(source)
+        engine = _Engine(source)
     except JException as error:
         raise QueryFailed(f"The JSONata expression '{source}' does not parse. {error}") from error
     engine.environment = _ENVIRONMENT
@@ -136,19 +148,6 @@ def evaluate(source: str, states: Mapping[str, Any], variables: Mapping[str, Any
     except (JException, ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
         # The engine lets some of Python's own exceptions through, for instance for a text that is no number.
         raise QueryFailed(f"The JSONata expression '{source}' threw an error during evaluation. {error}") from error
-
-
-def _bound(value: Any) -> Any:
-    """Copy a value for the engine, which reads ``None`` as undefined, knows no dates, and changes values in place."""
-    if value is None:
-        return Utils.NULL_VALUE
-    if isinstance(value, dict):
-        return {key: _bound(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_bound(item) for item in value]
-    if isinstance(value, datetime.datetime):
-        return value.astimezone(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return value
 
 
 class _NotJson(Exception):

@@ -92,6 +92,13 @@ def test_a_variable_comes_out_as_it_went_in(value: Any) -> None:
     assert evaluate("{'v': $v}", {}, {"v": value}) == {"v": value}
 
 
+@given(st.lists(json_values), st.integers(-5, 5))
+def test_an_index_by_variable_is_an_index_by_number(values: list[Any], index: int) -> None:
+    by_variable = evaluate("{'found': $list[$i], 'wrapped': [$list[$i]]}", {}, {"list": values, "i": index})
+    by_number = evaluate("{'found': $list[$i + 0], 'wrapped': [$list[$i + 0]]}", {}, {"list": values, "i": index})
+    assert by_variable == by_number
+
+
 @given(json_values)
 def test_evaluation_leaves_the_variables_alone(value: Any) -> None:
     kept = {"v": {"inner": value}}
