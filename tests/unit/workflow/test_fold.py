@@ -18,10 +18,14 @@ from apex.schema.events import (
     CompensationStarted,
     EventBase,
     GoalReceived,
+    LateEffectDetected,
     PlanGenerated,
     RollbackStarted,
+    StepBorrowed,
     StepFenced,
     StepParked,
+    StepRetried,
+    StepSkipped,
     ToolAttemptReleased,
     ToolCallRequested,
     ToolOutcomeUnknown,
@@ -258,7 +262,7 @@ class Ledger:
         before = self.entries.get(step_id)
         started_seq = self.journal.next_seq
         after = self._change(before, step_id, trigger, text)
-        if trigger is Trigger.INTEND and before is None:
+        if trigger is Trigger.INTEND and (before is None or before.started_seq == 0):
             after = after.model_copy(update={"started_seq": started_seq})
         self.entries[step_id] = after
         # A rejection or release with an earlier attempt in doubt settles nothing: the ledger then says unknown.
@@ -276,6 +280,10 @@ class Ledger:
             return ledger.refuse(step_id, "t", text)
         if trigger is Trigger.FENCE:
             return ledger.fence(before, step_id, "t")
+        if trigger is Trigger.SKIP:
+            return ledger.skip(before, step_id, "t")
+        if trigger is Trigger.BORROW:
+            return ledger.borrow(before or Entry(step_id=step_id, tool="t", state=EffectState.NONE, result=text))
         assert before is not None
         return {
             Trigger.CONFIRM: lambda: ledger.confirm(before, {"of": number}),
@@ -286,11 +294,16 @@ class Ledger:
             Trigger.UNDO_FAILED: lambda: ledger.undo_failed(before, text),
             Trigger.COMPENSATE: lambda: ledger.compensate(before),
             Trigger.PARK: lambda: ledger.park(before, text),
+            Trigger.LATE: lambda: ledger.come_late(before, {"late": number}),
+            Trigger.RETRY: lambda: ledger.retry(before),
+            Trigger.MARK_APPLIED: lambda: ledger.mark_applied(before, {"marked": number}),
+            Trigger.MARK_NOT_APPLIED: lambda: ledger.mark_not_applied(before, text),
         }[trigger]()
 
     def _event(self, trigger: Trigger, after: Entry, text: str) -> tuple[type[EventBase], dict[str, Any]]:
         attempt = {"attempt": after.attempt}
         result = {"retry_count": max(0, after.attempt - 1)}
+        by_operator = {"resolved_by": "operator"}
         table: dict[Trigger, tuple[type[EventBase], dict[str, Any]]] = {
             Trigger.INTEND: (ToolCallRequested, {**attempt, "tool_input": after.input}),
             Trigger.REFUSE: (ToolResultReceived, {**result, "success": False, "error": text}),
@@ -303,6 +316,12 @@ class Ledger:
             Trigger.UNDO_FAILED: (CompensationFailed, {"attempt": after.undo_attempt, "error": text}),
             Trigger.COMPENSATE: (CompensationCompleted, {}),
             Trigger.PARK: (StepParked, {"reason": text}),
+            Trigger.LATE: (LateEffectDetected, {**attempt, "found": "FENCED", "result": after.result}),
+            Trigger.RETRY: (StepRetried, {"epoch": after.epoch}),
+            Trigger.SKIP: (StepSkipped, {}),
+            Trigger.MARK_APPLIED: (ToolResultReceived, {**result, **by_operator, "success": True, "result": after.result}),
+            Trigger.MARK_NOT_APPLIED: (ToolResultReceived, {**result, **by_operator, "success": False, "error": text}),
+            Trigger.BORROW: (StepBorrowed, {"result": after.result, "from_workflow_id": "w0"}),
         }
         return table[trigger]
 

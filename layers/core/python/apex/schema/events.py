@@ -96,7 +96,7 @@ class RollbackStarted(EventBase):
 
     type: Literal["RollbackStarted"] = "RollbackStarted"
     generation: int
-    door: Literal["catch", "janitor", "operator"]
+    door: Literal["catch", "janitor", "operator", "late_effect"]
     failed_step_id: str | None = None
     error: str
     error_message: str
@@ -151,6 +151,69 @@ class StepParked(EventBase):
     reason: str
 
 
+class LateEffectDetected(EventBase):
+    """An attempt reports an effect although its step was fenced, undone or parked meanwhile: the effect has to be undone again."""
+
+    type: Literal["LateEffectDetected"] = "LateEffectDetected"
+    step_id: str
+    tool_name: str
+    attempt: int
+    found: str
+    """The state in which the attempt found its step."""
+    result: FrozenValue = None
+
+
+class GenerationStarted(EventBase):
+    """A fresh execution takes the workflow over; the older ones may not act any more."""
+
+    type: Literal["GenerationStarted"] = "GenerationStarted"
+    generation: int
+    reason: Literal["handover", "resumed"]
+
+
+class OperatorActed(EventBase):
+    """A person decided something; what follows from it is in the events behind this one."""
+
+    type: Literal["OperatorActed"] = "OperatorActed"
+    verb: str
+    step_id: str | None = None
+    by: str
+    why: str
+
+
+class StepRetried(EventBase):
+    """A step is put back to its beginning, under a fresh key."""
+
+    type: Literal["StepRetried"] = "StepRetried"
+    step_id: str
+    tool_name: str
+    epoch: int
+
+
+class StepSkipped(EventBase):
+    """A step counts as done without having been run."""
+
+    type: Literal["StepSkipped"] = "StepSkipped"
+    step_id: str
+    tool_name: str
+
+
+class StepBorrowed(EventBase):
+    """A fork uses the effect of the workflow it was forked from; it never undoes it."""
+
+    type: Literal["StepBorrowed"] = "StepBorrowed"
+    step_id: str
+    tool_name: str
+    result: FrozenValue = None
+    from_workflow_id: str
+
+
+class WorkflowAbandoned(EventBase):
+    """A person accepts what is left of a parked workflow."""
+
+    type: Literal["WorkflowAbandoned"] = "WorkflowAbandoned"
+
+
 class WorkflowCompleted(EventBase):
     """Every step is done."""
 
@@ -194,6 +257,13 @@ JournalEvent = Annotated[
     | CompensationFailed
     | CompensationCompleted
     | StepParked
+    | LateEffectDetected
+    | GenerationStarted
+    | OperatorActed
+    | StepRetried
+    | StepSkipped
+    | StepBorrowed
+    | WorkflowAbandoned
     | WorkflowCompleted
     | WorkflowFailed
     | WorkflowParked,
@@ -226,6 +296,13 @@ ENVELOPE_TYPES: dict[str, str] = {
     "CompensationFailed": "orchestrator:compensation.failed",
     "CompensationCompleted": "orchestrator:compensation.completed",
     "StepParked": "orchestrator:step.parked",
+    "LateEffectDetected": "orchestrator:step.late_effect_detected",
+    "GenerationStarted": "orchestrator:workflow.generation_started",
+    "OperatorActed": "orchestrator:operator.acted",
+    "StepRetried": "orchestrator:step.retried",
+    "StepSkipped": "orchestrator:step.skipped",
+    "StepBorrowed": "orchestrator:step.borrowed",
+    "WorkflowAbandoned": "orchestrator:workflow.abandoned",
     "WorkflowCompleted": "orchestrator:workflow.completed",
     "WorkflowFailed": "orchestrator:workflow.failed",
     "WorkflowParked": "orchestrator:workflow.parked",

@@ -24,12 +24,15 @@ def workflow_id_for(tenant: str, idempotency_key: str) -> str:
     return str(uuid5(NAMESPACE, json.dumps([tenant, idempotency_key])))
 
 
-def effect_key(workflow_id: str, step_id: str, direction: Literal["run", "undo"], epoch: int = 0) -> str:
+def effect_key(
+    workflow_id: str, step_id: str, direction: Literal["run", "undo"], epoch: int = 0, undo_round: int = 0
+) -> str:
     """The idempotency key of one logical effect, the same on every attempt.
 
-    The parts are joined as a JSON array, so that no choice of step names makes two effects share a key.
+    ``undo_round`` counts how often the effect had to be undone anew. The parts are joined as a JSON array, so that no choice of step names makes two effects share a key.
     """
-    return str(uuid5(NAMESPACE, json.dumps([workflow_id, step_id, direction, epoch])))
+    parts = [workflow_id, step_id, direction, epoch]
+    return str(uuid5(NAMESPACE, json.dumps([*parts, undo_round] if undo_round else parts)))
 
 
 def execution_name(workflow_id: str, generation: int, *, rollback: bool = False) -> str:

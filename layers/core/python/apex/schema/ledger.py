@@ -3,6 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
+from apex.schema.contract import Effect
 from apex.schema.ids import WorkflowRef
 from apex.schema.wire import FrozenValue, RecordModel
 
@@ -39,6 +40,7 @@ class EffectState(StrEnum):
     UNDOING = "UNDOING"
     COMPENSATED = "COMPENSATED"
     PARKED = "PARKED"
+    BORROWED = "BORROWED"
 
 
 class Failure(RecordModel):
@@ -67,6 +69,8 @@ class Head(RecordModel):
     step_count: int = 0
     submitted_plan: bool = False
     failure: Failure | None = None
+    abandoned: bool = False
+    """A person has accepted what is left of a parked workflow."""
 
     @property
     def ref(self) -> WorkflowRef:
@@ -92,7 +96,25 @@ class Entry(RecordModel):
     in_doubt: bool = False
     """True when an attempt before the current one was never resolved: it may have been applied."""
     undo_attempt: int = 0
+    undo_round: int = 0
+    """How often a late effect or an operator had the effect undone anew: each round has an undo key of its own."""
+    skipped: bool = False
+    """An operator lets the step count as done."""
+    effect: Effect | None = None
+    """What the tool's contract said when the step was first intended."""
     input: FrozenValue = None
     """The resolved input of the newest attempt: undo and probe are given exactly this."""
     result: FrozenValue = None
     error: str | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """True where the steps that depend on this one may run."""
+        return self.skipped or self.state in {EffectState.CONFIRMED, EffectState.BORROWED}
+
+    @property
+    def may_remain_outside(self) -> bool:
+        """True where something of the step exists, or may exist, outside, and nobody has taken responsibility for it."""
+        if self.state is EffectState.CONFIRMED:
+            return self.effect is not Effect.NONE
+        return self.state in {EffectState.INTENDED, EffectState.UNKNOWN, EffectState.UNDOING}

@@ -10,7 +10,7 @@ from apex.schema.ledger import EffectState, Entry
 from apex.workflow.entries import never_in_doubt
 
 _GONE = frozenset({EffectState.FENCED, EffectState.UNDOING, EffectState.COMPENSATED, EffectState.PARKED})
-_SETTLED = frozenset({EffectState.FENCED, EffectState.COMPENSATED, EffectState.PARKED})
+_SETTLED = frozenset({EffectState.FENCED, EffectState.COMPENSATED, EffectState.PARKED, EffectState.BORROWED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ def decide_run(entry: Entry | None, contract: Contract, now: datetime) -> Attemp
     """What a run of this step does: make an attempt, return the stored result (the entry), or refuse with an error."""
     if entry is None or entry.state is EffectState.NONE:
         return Attempt(probe=False, call=True)
-    if entry.state is EffectState.CONFIRMED:
+    if entry.is_done:
         return entry
     if entry.state is EffectState.REJECTED:
         return StepRejected(entry.error or "the step was rejected", step_id=entry.step_id)
@@ -50,6 +50,22 @@ def within_window(entry: Entry, contract: Contract, now: datetime) -> bool:
     if entry.first_intent_at is None:
         return True
     return now + contract.timeout < entry.first_intent_at + contract.idempotency_window
+
+
+LateAction = Literal["confirm", "late", "nothing"]
+
+
+def decide_late(entry: Entry | None, contract: Contract, attempt_id: str | None) -> LateAction:
+    """What becomes of an effect whose attempt finds that its step was changed meanwhile.
+
+    ``confirm``: nobody knew, and now it is known. ``late``: it was fenced or undone first, so it has to be undone (again). ``nothing``: a newer
+    attempt speaks for the same key, or there is no effect that could be late.
+    """
+    if entry is None or never_in_doubt(contract):
+        return "nothing"
+    if entry.state is EffectState.UNKNOWN and entry.attempt_id == attempt_id:
+        return "confirm"
+    return "late" if entry.state in _GONE else "nothing"
 
 
 UndoAction = Literal["nothing", "fence", "lose", "probe", "undo", "park", "wait"]

@@ -25,16 +25,17 @@ def intend(
 ) -> Entry:
     """A new attempt takes the step. An earlier one that never reported stays in doubt."""
     if entry is None:
-        state = advance(EffectState.NONE, Trigger.INTEND)
-        entry = Entry(step_id=step_id, tool=contract.name, state=state, first_intent_at=now)
+        entry = Entry(step_id=step_id, tool=contract.name, state=EffectState.NONE)
     abandoned = entry.attempt > 0 and entry.lease_until is not None and not never_in_doubt(contract)
     return entry.model_copy(
         update={
-            "state": EffectState.INTENDED if entry.attempt == 0 else advance(entry.state, Trigger.INTEND),
+            "state": advance(entry.state, Trigger.INTEND),
             "attempt": entry.attempt + 1,
             "attempt_id": attempt_id,
             "lease_until": lease_until,
+            "first_intent_at": entry.first_intent_at or now,
             "in_doubt": entry.in_doubt or abandoned,
+            "effect": contract.effect,
             "input": tool_input,
             "error": None,
         }
@@ -107,3 +108,54 @@ def park(entry: Entry, reason: str) -> Entry:
     """The effect stays until a person has decided."""
     state = advance(entry.state, Trigger.PARK)
     return entry.model_copy(update={"state": state, "error": reason, "lease_until": None})
+
+
+def come_late(entry: Entry, result: Any) -> Entry:
+    """The effect happened although the step was fenced or undone meanwhile: it exists, and has to be undone under a fresh key."""
+    state = advance(entry.state, Trigger.LATE)
+    if state is EffectState.PARKED:
+        return entry.model_copy(update={"result": result if entry.result is None else entry.result})
+    update = {
+        "state": state,
+        "result": result,
+        "attempt_id": None,
+        "lease_until": None,
+        "in_doubt": False,
+        "undo_attempt": 0,
+        "undo_round": entry.undo_round + 1,
+        "error": None,
+    }
+    return entry.model_copy(update=update)
+
+
+def retry(entry: Entry) -> Entry:
+    """An operator puts the step back to its beginning: it runs as a new effect, under a key of the next epoch."""
+    state = advance(entry.state, Trigger.RETRY)
+    return Entry(step_id=entry.step_id, tool=entry.tool, state=state, epoch=entry.epoch + 1)
+
+
+def skip(entry: Entry | None, step_id: str, tool: str) -> Entry:
+    """An operator lets the step count as done; it stays fenced, so that nobody runs it."""
+    entry = entry or Entry(step_id=step_id, tool=tool, state=EffectState.NONE)
+    return entry.model_copy(update={"state": advance(entry.state, Trigger.SKIP), "skipped": True, "attempt_id": None})
+
+
+def mark_applied(entry: Entry, result: Any) -> Entry:
+    """An operator knows that the effect exists."""
+    state = advance(entry.state, Trigger.MARK_APPLIED)
+    update = {"state": state, "lease_until": None, "in_doubt": False, "error": None, "undo_attempt": 0}
+    if result is not None:
+        update["result"] = result
+    return entry.model_copy(update={**update, "undo_round": entry.undo_round + 1})
+
+
+def mark_not_applied(entry: Entry, why: str) -> Entry:
+    """An operator knows that the effect does not exist."""
+    state = advance(entry.state, Trigger.MARK_NOT_APPLIED)
+    return entry.model_copy(update={"state": state, "lease_until": None, "in_doubt": False, "result": None, "error": why})
+
+
+def borrow(entry: Entry) -> Entry:
+    """The step as a fork sees it: done, with its result, and not the fork's to undo."""
+    state = advance(EffectState.NONE, Trigger.BORROW)
+    return Entry(step_id=entry.step_id, tool=entry.tool, state=state, result=entry.result)

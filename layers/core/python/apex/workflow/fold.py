@@ -15,15 +15,21 @@ from apex.schema.events import (
     CompensationFailed,
     CompensationStarted,
     EventBase,
+    GenerationStarted,
     GoalReceived,
+    LateEffectDetected,
     PlanGenerated,
     RollbackStarted,
+    StepBorrowed,
     StepFenced,
     StepParked,
+    StepRetried,
+    StepSkipped,
     ToolAttemptReleased,
     ToolCallRequested,
     ToolOutcomeUnknown,
     ToolResultReceived,
+    WorkflowAbandoned,
     WorkflowCompleted,
     WorkflowFailed,
     WorkflowParked,
@@ -48,6 +54,8 @@ class StepState(RecordModel):
     """The resolved input of the newest attempt."""
     result: FrozenValue = None
     error: str | None = None
+    skipped: bool = False
+    """An operator lets it count as done."""
     resolved_by: str | None = None
     """How the outcome became known: by the reply, a probe or an operator."""
     started_at: datetime | None = None
@@ -89,6 +97,8 @@ class WorkflowState(RecordModel):
     steps: tuple[StepState, ...] = ()
     failure: Failure | None = None
     final_result: FrozenValue = None
+    abandoned: bool = False
+    """A person has accepted what is left of it."""
     accepted_at: datetime | None = None
     planned_at: datetime | None = None
     ended_at: datetime | None = None
@@ -179,6 +189,10 @@ def _changes(event: EventBase, now: dict[str, Any]) -> dict[str, Any]:
                 "final_result": None,
                 "ended_at": None,
             }
+        case GenerationStarted():
+            return {"status": Mode.RUNNING, "generation": event.generation, "ended_at": None}
+        case WorkflowAbandoned():
+            return {"abandoned": True}
         case WorkflowCompleted():
             return _ended(event, Mode.COMPLETED) | {"final_result": event.final_result}
         case WorkflowFailed():
@@ -201,7 +215,7 @@ def _planned(spec: Step, known: StepState | None) -> StepState:
 
 def _step_changes(event: EventBase, step: StepState) -> dict[str, Any]:
     """What an event changes about its step."""
-    return _run_changes(event, step) or _undo_changes(event, step)
+    return _run_changes(event, step) or _undo_changes(event, step) or _operator_changes(event, step)
 
 
 def _run_changes(event: EventBase, step: StepState) -> dict[str, Any]:
@@ -222,6 +236,8 @@ def _run_changes(event: EventBase, step: StepState) -> dict[str, Any]:
                 "error": event.error,
                 "resolved_by": event.resolved_by,
                 "ended_at": event.timestamp,
+                # What a person decides begins a new round of undoing.
+                "undo_attempts": 0 if event.resolved_by == "operator" and event.success else step.undo_attempts,
             }
         case ToolAttemptReleased():
             return {"state": EffectState.INTENDED, "error": event.error}
@@ -243,6 +259,29 @@ def _undo_changes(event: EventBase, step: StepState) -> dict[str, Any]:
             return {"state": EffectState.COMPENSATED, "error": None, "undo_ended_at": event.timestamp}
         case StepParked():
             return {"state": EffectState.PARKED, "error": event.reason, "undo_ended_at": event.timestamp}
+    return {}
+
+
+def _operator_changes(event: EventBase, step: StepState) -> dict[str, Any]:
+    match event:
+        case LateEffectDetected():
+            if step.state is EffectState.PARKED:
+                return {"result": event.result if step.result is None else step.result}
+            return {
+                "state": EffectState.CONFIRMED,
+                "result": event.result,
+                "error": None,
+                "undo_attempts": 0,
+                "undo_ended_at": None,
+            }
+        case StepRetried():
+            fresh = StepState(step_id=step.step_id, tool=step.tool, depends_on=step.depends_on)
+            return {name: getattr(fresh, name) for name in StepState.model_fields}
+        case StepSkipped():
+            undone = step.state is EffectState.COMPENSATED
+            return {"state": EffectState.COMPENSATED if undone else EffectState.FENCED, "skipped": True}
+        case StepBorrowed():
+            return {"state": EffectState.BORROWED, "result": event.result, "ended_at": event.timestamp}
     return {}
 
 

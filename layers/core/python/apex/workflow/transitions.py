@@ -25,6 +25,12 @@ class Trigger(StrEnum):
     UNDO_FAILED = "undo failed"
     COMPENSATE = "compensate"
     PARK = "park"
+    LATE = "late effect"
+    RETRY = "retry"
+    SKIP = "skip"
+    MARK_APPLIED = "mark applied"
+    MARK_NOT_APPLIED = "mark not applied"
+    BORROW = "borrow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,8 @@ class Transition:
 
 _RUNNING = "head.mode is RUNNING and the caller is of the head's generation"
 _ATTEMPT = "the caller's attempt id is the entry's"
+_STOPPED = "head.mode is PAUSED, FAILED or PARKED; an operator decides, with a reason"
+_LATE = "the attempt's effect happened after all; rollback starts anew for it"
 _ROLLING = "head.mode is ROLLING_BACK and the caller is of the head's generation"
 
 TRANSITIONS: tuple[Transition, ...] = (
@@ -65,6 +73,23 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(S.CONFIRMED, Trigger.PARK, S.PARKED, "undo", f"{_ROLLING}; the effect cannot be undone"),
     Transition(S.UNKNOWN, Trigger.PARK, S.PARKED, "undo", f"{_ROLLING}; it cannot be found out whether there is anything to undo"),
     Transition(S.INTENDED, Trigger.PARK, S.PARKED, "undo", f"{_ROLLING}; the tool's function cannot be run at all"),
+    Transition(S.UNKNOWN, Trigger.CONFIRM, S.CONFIRMED, "run", f"{_ATTEMPT}; the lost attempt reports after all"),
+    Transition(S.FENCED, Trigger.LATE, S.CONFIRMED, "run", _LATE),
+    Transition(S.UNDOING, Trigger.LATE, S.CONFIRMED, "run", _LATE),
+    Transition(S.COMPENSATED, Trigger.LATE, S.CONFIRMED, "run", _LATE),
+    Transition(S.PARKED, Trigger.LATE, S.PARKED, "run", "the attempt's effect happened after all; a person decides already"),
+    Transition(S.REJECTED, Trigger.RETRY, S.NONE, "operator", f"{_STOPPED}; the epoch is raised"),
+    Transition(S.FENCED, Trigger.RETRY, S.NONE, "operator", f"{_STOPPED}; the epoch is raised"),
+    Transition(S.COMPENSATED, Trigger.RETRY, S.NONE, "operator", f"{_STOPPED}; the epoch is raised"),
+    Transition(S.NONE, Trigger.SKIP, S.FENCED, "operator", _STOPPED),
+    Transition(S.REJECTED, Trigger.SKIP, S.FENCED, "operator", _STOPPED),
+    Transition(S.FENCED, Trigger.SKIP, S.FENCED, "operator", _STOPPED),
+    Transition(S.COMPENSATED, Trigger.SKIP, S.COMPENSATED, "operator", _STOPPED),
+    Transition(S.UNKNOWN, Trigger.MARK_APPLIED, S.CONFIRMED, "operator", _STOPPED),
+    Transition(S.PARKED, Trigger.MARK_APPLIED, S.CONFIRMED, "operator", _STOPPED),
+    Transition(S.UNKNOWN, Trigger.MARK_NOT_APPLIED, S.REJECTED, "operator", _STOPPED),
+    Transition(S.PARKED, Trigger.MARK_NOT_APPLIED, S.REJECTED, "operator", _STOPPED),
+    Transition(S.NONE, Trigger.BORROW, S.BORROWED, "fork", "the step is confirmed in the workflow that is forked"),
 )
 
 _TARGETS: dict[tuple[S, Trigger], S] = {(t.source, t.trigger): t.target for t in TRANSITIONS}
