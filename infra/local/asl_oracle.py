@@ -25,6 +25,7 @@ from infra.local.repairs.stepfunctions_patching import replace
 
 Json = Any
 
+_COMPARABLE = frozenset({"SUCCEEDED", "FAILED"})
 _MISTAKEN = re.compile(r'is (-?\d+ but should be a Float|"\{%.*%\}" but should be (an Integer|numeric|a Boolean))')
 
 # The second interpreter is steered through its module, so one run at a time.
@@ -77,7 +78,7 @@ def compare_execution(client: Any, execution_arn: str) -> Differences:
     Raises ValueError for an execution that runs, was stopped or timed out: there is nothing to compare it with.
     """
     described = client.describe_execution(executionArn=execution_arn)
-    if described["status"] not in {"SUCCEEDED", "FAILED"}:
+    if described["status"] not in _COMPARABLE:
         raise ValueError(f"an execution that is {described['status']} has no counterpart: {execution_arn}")
     machine = client.describe_state_machine(stateMachineArn=described["stateMachineArn"])
     pages = client.get_paginator("get_execution_history").paginate(executionArn=execution_arn)
@@ -94,6 +95,16 @@ def compare_execution(client: Any, execution_arn: str) -> Differences:
         "StateMachine": {"Id": described["stateMachineArn"], "Name": machine["name"]},
     }
     return compare_trace(json.loads(machine["definition"]), context, read_history(events))
+
+
+def compare_all(client: Any) -> dict[str, Differences]:
+    """Compare every execution of every machine that has succeeded or failed; the results by execution ARN."""
+    machines = client.get_paginator("list_state_machines").paginate()
+    arns = [machine["stateMachineArn"] for page in machines for machine in page["stateMachines"]]
+    lists = [client.get_paginator("list_executions").paginate(stateMachineArn=arn) for arn in arns]
+    executions = [execution for pages in lists for page in pages for execution in page["executions"]]
+    ended = [found["executionArn"] for found in executions if found["status"] in _COMPARABLE]
+    return {arn: compare_execution(client, arn) for arn in ended}
 
 
 def _iso(moment: datetime) -> str:

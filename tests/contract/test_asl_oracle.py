@@ -10,7 +10,7 @@ import pytest
 import sfnx.testing as second
 
 from infra.local.asl_history import Trace, read_history
-from infra.local.asl_oracle import Differences, compare_execution, compare_trace, lint
+from infra.local.asl_oracle import Differences, compare_all, compare_execution, compare_trace, lint
 from infra.local.repairs.stepfunctions_clock import time_scale
 from tests.contract.asl_compare import compare
 from tests.integration.local_cloud.stepfunctions_rig import (
@@ -270,6 +270,15 @@ def test_a_stopped_execution_has_no_counterpart() -> None:
         rig.client.stop_execution(executionArn=arn)
         with pytest.raises(ValueError, match="ABORTED"):
             compare_execution(rig.client, arn)
+
+
+def test_all_executions_that_ended_by_themselves_are_compared() -> None:
+    with running_rig() as rig, installed(stepfunctions_repairs()):
+        ended = {rig.run(RETRY).arn, rig.run(machine("A", A={"Type": "Pass", "End": True})).arn}
+        rig.start(machine("A", A={"Type": "Wait", "Seconds": 60, "End": True}))
+        compared = compare_all(rig.client)
+    assert compared.keys() == ended
+    assert not any(compared.values())
 
 
 def test_the_second_interpreter_is_left_as_it_was(recorded: tuple[Any, Trace]) -> None:
