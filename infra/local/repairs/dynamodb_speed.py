@@ -1,21 +1,11 @@
 """DynamoDB at the speed of memory: what moto does over again for every call is done once, or not at all."""
 
 import functools
-import io
 import pickle
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import boto3
-from botocore.awsrequest import AWSResponse
-from botocore.compat import HTTPHeaders
-from botocore.handlers import BUILTIN_HANDLERS
-from botocore.model import OperationModel
-from botocore.parsers import create_parser
-from moto.core.exceptions import JsonRESTError
-from moto.core.models import botocore_stubber
-from moto.core.responses import ActionResult
 from moto.dynamodb.comparisons import ConditionExpressionParser
 from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 from moto.dynamodb.models.table import Table
@@ -23,14 +13,12 @@ from moto.dynamodb.parsing.expressions import UpdateExpressionParser
 from moto.dynamodb.parsing.validators import Validator
 from moto.dynamodb.responses import DynamoHandler
 
+from infra.local.direct_calls import answer_directly
 from infra.local.repairs import Repair, Undo, dynamodb
 from infra.local.repairs.stepfunctions_patching import replace
-from infra.local.surroundings import ACCOUNT
 from infra.local.update_plans import Declined, plan
 
 _PARSED_EXPRESSIONS = 4096
-
-# ── calls without a message ─────────────────────────────────────────────────────────────────────────────────
 
 _DATA_CALLS = {
     "GetItem": "get_item",
@@ -44,86 +32,6 @@ _DATA_CALLS = {
     "TransactGetItems": "transact_get_items",
     "TransactWriteItems": "transact_write_items",
 }
-_PARAMETERS = "apex_local_parameters"
-_direct = {"enabled": False}
-
-
-def _remember_parameters(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-    if _direct["enabled"]:
-        context[_PARAMETERS] = params
-
-
-def _own(value: Any) -> Any:
-    """A copy that shares nothing changeable with the caller's value."""
-    if isinstance(value, dict):
-        return {name: _own(nested) for name, nested in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_own(nested) for nested in value]
-    return bytes(value) if isinstance(value, bytearray) else value
-
-
-def _answer_directly(
-    model: OperationModel, params: dict[str, Any], context: dict[str, Any], **_: Any
-) -> tuple[AWSResponse, dict[str, Any]] | None:
-    """Call moto's handler with the parameters of the call; ``None`` leaves the call to the ordinary way."""
-    method = _DATA_CALLS.get(model.name)
-    if method is None or not (_direct["enabled"] and botocore_stubber.enabled and _PARAMETERS in context):
-        return None
-    if not params["url"].partition("://")[2].rstrip("/").endswith(".amazonaws.com"):
-        return None
-    handler = DynamoHandler()
-    handler.region, handler.current_account = context["client_region"], ACCOUNT
-    handler.params = handler.body = _own(context[_PARAMETERS])
-    try:
-        result: ActionResult = getattr(handler, method)()
-    except JsonRESTError as error:
-        return _response(params, error.code, _error(model, error))
-    return _response(params, 200, _output(model, result))
-
-
-def _response(params: dict[str, Any], status: int, parsed: dict[str, Any]) -> tuple[AWSResponse, dict[str, Any]]:
-    metadata = {"RequestId": "local", "HTTPStatusCode": status, "HTTPHeaders": {}, "RetryAttempts": 0}
-    return AWSResponse(params["url"], status, HTTPHeaders(), io.BytesIO()), {**parsed, "ResponseMetadata": metadata}
-
-
-def _output(model: OperationModel, result: ActionResult) -> dict[str, Any]:
-    given, shape = result.result, model.output_shape
-    return {name: given[name] for name in (shape.members if shape else ()) if given.get(name) is not None}
-
-
-def _error(model: OperationModel, error: JsonRESTError) -> dict[str, Any]:
-    answer = {"status_code": error.code, "headers": {}, "body": error.description.encode()}
-    parser = create_parser("json")
-    parsed: dict[str, Any] = parser.parse(answer, model.output_shape)  # type: ignore[arg-type]  # as botocore does
-    shape = model.service_model.shape_for_error_code(parsed["Error"]["Code"])
-    if shape is not None:
-        parsed.update(parser.parse(answer, shape))
-    return parsed
-
-
-def _install_direct_calls() -> Undo:
-    handlers: tuple[tuple[str, Callable[..., Any]], ...] = (
-        ("before-parameter-build.dynamodb", _remember_parameters),
-        ("before-call.dynamodb", _answer_directly),
-    )
-    BUILTIN_HANDLERS.extend(handlers)
-    session = boto3.DEFAULT_SESSION
-    if session is not None:
-        for event, handler in handlers:
-            session.events.register(event, handler, unique_id=handler.__name__)
-    _direct["enabled"] = True
-
-    def undo() -> None:
-        # Clients that exist keep the handlers; without this switch they do nothing.
-        _direct["enabled"] = False
-        for spec in handlers:
-            BUILTIN_HANDLERS.remove(spec)
-        if session is not None:
-            for event, handler in handlers:
-                session.events.unregister(event, unique_id=handler.__name__)
-
-    return undo
-
 
 # ── expressions are parsed once ─────────────────────────────────────────────────────────────────────────────
 
@@ -254,7 +162,7 @@ REPAIRS: tuple[Repair, ...] = (
         "dynamodb-direct-calls",
         "Every call within the process is signed, written as an HTTP message and parsed again: a millisecond or more. "
         "Data calls go straight to moto's handlers instead.",
-        _install_direct_calls,
+        lambda: answer_directly("dynamodb", DynamoHandler, _DATA_CALLS),
     ),
     Repair(
         "dynamodb-parse-once",

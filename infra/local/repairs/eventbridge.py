@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from moto.events.models import Rule
+from moto.events.responses import EventsHandler
 
+from infra.local.direct_calls import answer_directly
 from infra.local.events import SERVICES
 from infra.local.repairs import Repair, Undo
 from infra.local.repairs.stepfunctions_patching import replace
@@ -69,5 +71,10 @@ REPAIRS: tuple[Repair, ...] = (
         "An event for a function or a state machine ends PutEvents with NotImplementedError; Input and InputPath are "
         "ignored; the account is missing in what targets get; disabled rules and rules with only a schedule match.",
         _install_targets,
+    ),
+    Repair(
+        "eventbridge-direct-calls",
+        "Every PutEvents within the process is signed, sent and taken apart as HTTP.",
+        lambda: answer_directly("events", EventsHandler, {"PutEvents": "put_events"}),
     ),
 )

@@ -1,7 +1,7 @@
 """Looks at one behaviour per repair of DynamoDB and EventBridge; prints as JSON what each probe saw.
 
-``python -m tests.integration.local_cloud.data_probes without`` leaves out, for each probe, the repair it is named after;
-``with`` leaves out none. Errors of a probe are observations too, because a defect may well be a crash.
+``python -m tests.integration.local_cloud.data_probes without`` leaves out, for each probe, the repair it is named
+after; ``with`` leaves out none. Errors of a probe are observations too, because a defect may well be a crash.
 """
 
 import json
@@ -83,13 +83,13 @@ def partitions_after_reading_nothing(dynamodb: Any) -> Any:
 
 @probe("dynamodb-updates-on-a-copy", {"N": "1"})
 def an_attribute_after_a_refused_update(dynamodb: Any) -> Any:
-    dynamodb.put_item(TableName="things", Item={**HEAD, "a": {"N": "1"}})
+    dynamodb.put_item(TableName="things", Item={**HEAD, "a": {"N": "1"}, "word": {"S": "w"}})
     with suppress(ClientError):
         dynamodb.update_item(
             TableName="things",
             Key=HEAD,
-            UpdateExpression="SET a = :new, large = :large",
-            ExpressionAttributeValues={":new": {"N": "2"}, ":large": {"S": "x" * 410_000}},
+            UpdateExpression="SET a = :new ADD word :new",
+            ExpressionAttributeValues={":new": {"N": "2"}},
         )
     return dynamodb.get_item(TableName="things", Key=HEAD)["Item"]["a"]
 
