@@ -19,11 +19,14 @@ from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramState
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils import boto_client
+from moto.stepfunctions.responses import StepFunctionResponse
 
+from infra.local.direct_calls import answer_directly
 from infra.local.repairs import Repair, Undo
 from infra.local.repairs.stepfunctions_patching import replace
 
 _INTERPRETER = "moto.stepfunctions.parser."
+_CALLS = {"StartExecution": "start_execution", "DescribeExecution": "describe_execution"}
 
 
 def _install_parse_cache() -> Undo:
@@ -118,6 +121,11 @@ REPAIRS: tuple[Repair, ...] = (
         "stepfunctions-direct-invocation",
         "every lambda:invoke is signed, sent and taken apart as HTTP inside one process",
         _install_direct_invocation,
+    ),
+    Repair(
+        "stepfunctions-direct-calls",
+        "starting and describing an execution are signed, sent and taken apart as HTTP inside one process",
+        lambda: answer_directly("stepfunctions", StepFunctionResponse, _CALLS),
     ),
     Repair(
         "stepfunctions-cheap-copies",
