@@ -319,7 +319,10 @@ class Ledger:
             Trigger.LATE: (LateEffectDetected, {**attempt, "found": "FENCED", "result": after.result}),
             Trigger.RETRY: (StepRetried, {"epoch": after.epoch}),
             Trigger.SKIP: (StepSkipped, {}),
-            Trigger.MARK_APPLIED: (ToolResultReceived, {**result, **by_operator, "success": True, "result": after.result}),
+            Trigger.MARK_APPLIED: (
+                ToolResultReceived,
+                {**result, **by_operator, "success": True, "result": after.result},
+            ),
             Trigger.MARK_NOT_APPLIED: (ToolResultReceived, {**result, **by_operator, "success": False, "error": text}),
             Trigger.BORROW: (StepBorrowed, {"result": after.result, "from_workflow_id": "w0"}),
         }

@@ -245,9 +245,7 @@ def test_every_reference_is_replaced_by_what_stands_there_and_results_are_never_
 
 
 @given(PLAIN_JSON, st.dictionaries(NAMES, WILD_JSON, max_size=2))
-def test_a_value_without_references_is_handed_back_as_the_same_object(
-    value: Any, results: dict[str, Any]
-) -> None:
+def test_a_value_without_references_is_handed_back_as_the_same_object(value: Any, results: dict[str, Any]) -> None:
     assert references_in(value) == []
     assert resolve(value, results) is value
 

@@ -465,11 +465,7 @@ def test_schemas_of_other_makers(given: Any, answered: Any, value: Any, accepted
 
 def test_a_plan_is_read_from_json() -> None:
     text = json.dumps({"steps": [SEARCH, {**book(), "compensation": "cancel_flight"}]})
-    assert (
-        parse_plan(text)
-        == parse_plan(text.encode())
-        == plan(SEARCH, {**book(), "compensation": "cancel_flight"})
-    )
+    assert parse_plan(text) == parse_plan(text.encode()) == plan(SEARCH, {**book(), "compensation": "cancel_flight"})
 
 
 @pytest.mark.parametrize(

@@ -108,9 +108,7 @@ def _members(form: Schema, part: str | int) -> list[Schema]:
 def _no_member(forms: Sequence[Schema], part: str | int) -> str:
     if isinstance(part, int):
         return f"has no position {part} there"
-    names = sorted(
-        {name for form in forms if isinstance(form, Mapping) for name in form.get("properties", ())}
-    )
+    names = sorted({name for form in forms if isinstance(form, Mapping) for name in form.get("properties", ())})
     return f"has no field {part} there{closest(part, names)}"
 
 
@@ -181,9 +179,7 @@ def _is_open(value: Any) -> bool:
 def _may_be(types: frozenset[str] | None, wanted: frozenset[str]) -> bool:
     if types is None:
         return True
-    numbers = frozenset(
-        {"integer", "number"}
-    )  # a number may turn out to be whole, a whole number is a number
+    numbers = frozenset({"integer", "number"})  # a number may turn out to be whole, a whole number is a number
     return bool(types & wanted) or bool(types & numbers and wanted & numbers)
 
 

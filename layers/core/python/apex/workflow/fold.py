@@ -193,19 +193,22 @@ def _changes(event: EventBase, now: dict[str, Any]) -> dict[str, Any]:
             return {"status": Mode.RUNNING, "generation": event.generation, "ended_at": None}
         case WorkflowAbandoned():
             return {"abandoned": True}
-        case WorkflowCompleted():
-            return _ended(event, Mode.COMPLETED) | {"final_result": event.final_result}
-        case WorkflowFailed():
-            failure = Failure(step_id=event.failed_step_id, error="WorkflowFailed", message=event.error_message)
-            return _ended(event, Mode.FAILED) | {"failure": now["failure"] or failure}
-        case WorkflowParked():
-            failure = Failure(error="WorkflowParked", message=event.reason)
-            return _ended(event, Mode.PARKED) | {"failure": now["failure"] or failure}
+        case WorkflowCompleted() | WorkflowFailed() | WorkflowParked():
+            return {"ended_at": event.timestamp, **_ending(event, now["failure"])}
     return {}
 
 
-def _ended(event: EventBase, status: Mode) -> dict[str, Any]:
-    return {"status": status, "ended_at": event.timestamp}
+def _ending(event: WorkflowCompleted | WorkflowFailed | WorkflowParked, known: Failure | None) -> dict[str, Any]:
+    """How it ended; what made it fail was known before where a rollback preceded."""
+    match event:
+        case WorkflowCompleted():
+            return {"status": Mode.COMPLETED, "final_result": event.final_result}
+        case WorkflowFailed():
+            failure = Failure(step_id=event.failed_step_id, error="WorkflowFailed", message=event.error_message)
+            return {"status": Mode.FAILED, "failure": known or failure}
+        case WorkflowParked():
+            failure = Failure(error="WorkflowParked", message=event.reason)
+            return {"status": Mode.PARKED, "failure": known or failure}
 
 
 def _planned(spec: Step, known: StepState | None) -> StepState:

@@ -110,9 +110,7 @@ class _Checker:
     def problems_of_step(self, step: Step) -> list[str]:
         """What is wrong with one step."""
         problems = [
-            f"depends on {name}, which is not in the plan"
-            for name in step.depends_on
-            if name not in self._by_id
+            f"depends on {name}, which is not in the plan" for name in step.depends_on if name not in self._by_id
         ]
         if step.id in step.depends_on:
             problems.append("depends on itself")
@@ -123,9 +121,7 @@ class _Checker:
             references = references_in(step.input)
         except ReferenceInvalid as error:
             return problems + list(error.details["problems"])
-        problems += dict.fromkeys(
-            problem for reference in references for problem in self._problems_of(step, reference)
-        )
+        problems += dict.fromkeys(problem for reference in references for problem in self._problems_of(step, reference))
         if contract is not None:
             problems += self._problems_with_contract(step, contract)
         return problems
@@ -146,9 +142,7 @@ class _Checker:
         problems = []
         if step.compensation is not None and step.compensation != contract.compensation:
             declared = contract.compensation or "none"
-            problems.append(
-                f"compensation {step.compensation} is not the one of {step.tool}, which is {declared}"
-            )
+            problems.append(f"compensation {step.compensation} is not the one of {step.tool}, which is {declared}")
         known = with_placeholders(step.input, self._types_of)
         problems += self._input_schema(contract).misfits(known)
         try:
@@ -194,9 +188,7 @@ def parse_plan(text: str | bytes) -> Plan:
     """
     size = len(text.encode(errors="replace") if isinstance(text, str) else text)
     if size > MAX_PLAN_BYTES:
-        raise SchemaInvalid(
-            "this is not a plan", [f"document: has {size} bytes, at most {MAX_PLAN_BYTES} are allowed"]
-        )
+        raise SchemaInvalid("this is not a plan", [f"document: has {size} bytes, at most {MAX_PLAN_BYTES} are allowed"])
     repeated: list[str] = []
 
     def read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
