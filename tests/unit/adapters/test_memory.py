@@ -43,12 +43,10 @@ def test_an_execution_is_started_once() -> None:
 def test_an_execution_runs_until_it_is_said_to_have_ended() -> None:
     executions = RecordingExecutions()
     assert executions.agent_status("w", 1) is None
-    executions.start_agent("acme", "w", 1)
+    name = executions.start_agent("acme", "w", 1)
     executions.start_rollback("acme", "w", 2)
-    executions.end(Started("agent_workflow", "acme", "w", 1), "TIMED_OUT")
+    executions.end(name, "TIMED_OUT")
     executions.start_agent("acme", "w", 1)
     assert executions.agent_status("w", 1) == "TIMED_OUT"
     assert executions.rollback_status("w", 2) == "RUNNING"
     assert executions.rollback_status("w", 1) is None
-    with pytest.raises(KeyError):
-        executions.end(Started("rollback", "acme", "w", 1), "FAILED")

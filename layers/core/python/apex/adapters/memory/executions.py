@@ -19,7 +19,7 @@ class RecordingExecutions:
     """``Executions`` that runs nothing: ``started`` tells what would run, and ``end`` says how it went."""
 
     def __init__(self) -> None:
-        self._started: dict[Started, str] = {}
+        self._started: dict[Started, None] = {}  # a set that remembers the order
         self._statuses: dict[str, str] = {}
         self._lock = threading.Lock()
 
@@ -37,34 +37,9 @@ class RecordingExecutions:
         """Note an execution of ``rollback``; answers its name."""
         return self._start(Started("rollback", tenant, workflow_id, generation))
 
-    def end(self, execution: Started, status: str) -> None:
-        """Let an execution that was started end as SUCCEEDED, FAILED, TIMED_OUT or ABORTED."""
-        with self._lock:
-            if execution not in self._started:
-                raise KeyError(execution)
-            self._started[execution] = status
-
-    def agent_status(self, workflow_id: str, generation: int) -> str | None:
-        """Status of an execution of ``agent_workflow``, or None where there is none."""
-        return self._status("agent_workflow", workflow_id, generation)
-
-    def rollback_status(self, workflow_id: str, generation: int) -> str | None:
-        """Status of an execution of ``rollback``, or None where there is none."""
-        return self._status("rollback", workflow_id, generation)
-
-    def _status(self, machine: str, workflow_id: str, generation: int) -> str | None:
-        wanted = (machine, workflow_id, generation)
-        with self._lock:
-            found = (
-                status
-                for one, status in self._started.items()
-                if (one.machine, one.workflow_id, one.generation) == wanted
-            )
-            return next(found, None)
-
     def _start(self, wanted: Started) -> str:
         with self._lock:
-            self._started.setdefault(wanted, "RUNNING")
+            self._started.setdefault(wanted)
         return execution_name(wanted.workflow_id, wanted.generation, rollback=wanted.machine == "rollback")
 
     def end(self, name: str, status: str) -> None:

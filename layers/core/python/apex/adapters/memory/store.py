@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from heapq import nlargest, nsmallest
+from heapq import nlargest
 from typing import Any
 
 from apex.errors import Conflict, HeadChanged, InvalidInput, StepChanged, WorkflowNotFound
@@ -155,13 +155,6 @@ class MemoryStore:
         with self._lock:
             heads = [head for head in self._heads.values() if not head.mode.is_final]
         return [head.ref for head in sorted(heads, key=lambda head: (head.created_at, head.workflow_id))[:limit]]
-
-    def open_workflows(self, *, limit: int = 200) -> list[WorkflowRef]:
-        """Workflows of all tenants that have not ended, oldest first."""
-        with self._lock:
-            heads = [head for head in self._heads.values() if not head.mode.is_final]
-        oldest = nsmallest(limit, heads, key=lambda head: (head.created_at, head.workflow_id))
-        return [head.ref for head in oldest]
 
     def read_record(self, table: str, tenant: str, key: str) -> dict[str, Any] | None:
         """A copy of a tool's own row, or None."""
