@@ -85,13 +85,13 @@ def decide_undo(entry: Entry | None, contract: Contract, now: datetime) -> UndoD
         return UndoDecision("fence", "it had no effect")
     if entry.state in _SETTLED or (contract.effect is Effect.NONE and entry.state is EffectState.CONFIRMED):
         return UndoDecision("nothing", "there is nothing left to undo")
+    if contract.effect is Effect.NONE and entry.state in {EffectState.INTENDED, EffectState.UNKNOWN}:
+        return UndoDecision("fence", "it has no effect")
     if entry.lease_until is not None and now < entry.lease_until and entry.state is not EffectState.UNKNOWN:
         return UndoDecision("wait", f"an attempt may still be at work until {entry.lease_until.isoformat()}")
     if entry.state is EffectState.INTENDED:
         settled = entry.lease_until is None or never_in_doubt(contract)
         return UndoDecision("fence", "no attempt had an effect") if settled else UndoDecision("lose", "its lease ended unreported")
-    if entry.state is EffectState.UNKNOWN and contract.effect is Effect.NONE:
-        return UndoDecision("fence", "it has no effect")
     if entry.state is EffectState.UNKNOWN and contract.can_probe:
         return UndoDecision("probe")
     if contract.effect is Effect.IRREVERSIBLE:

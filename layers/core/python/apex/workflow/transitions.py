@@ -62,7 +62,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(S.INTENDED, Trigger.LOSE, S.UNKNOWN, "undo", f"{_ROLLING}; the lease is over and nobody reported"),
     Transition(S.NONE, Trigger.FENCE, S.FENCED, "undo", f"{_ROLLING}; nothing was recorded: an empty rollback"),
     Transition(S.REJECTED, Trigger.FENCE, S.FENCED, "undo", _ROLLING),
-    Transition(S.INTENDED, Trigger.FENCE, S.FENCED, "undo", f"{_ROLLING}; released, no attempt in doubt"),
+    Transition(S.INTENDED, Trigger.FENCE, S.FENCED, "undo", f"{_ROLLING}; no attempt can have left anything"),
     Transition(S.UNKNOWN, Trigger.FENCE, S.FENCED, "undo", f"{_ROLLING}; the probe says never, or the tool has no effect"),
     Transition(S.CONFIRMED, Trigger.BEGIN_UNDO, S.UNDOING, "undo", _ROLLING),
     Transition(S.UNKNOWN, Trigger.BEGIN_UNDO, S.UNDOING, "undo", f"{_ROLLING}; the probe says applied, or undo tolerates absence"),
