@@ -8,6 +8,7 @@ from aws_cdk import aws_lambda_event_sources as sources
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from apex.schema.events import ENVELOPE_TYPES
 from infra.cloud.data import Data
 from infra.cloud.functions import Functions
 from infra.cloud.settings import Settings
@@ -29,14 +30,24 @@ class Deliveries(Construct):
     """Who is told of what: the journal's stream feeds the publisher, a lost execution wakes the janitor."""
 
     def __init__(
-        self, scope: Construct, settings: Settings, data: Data, functions: Functions, workflows: Workflows
+        self,
+        scope: Construct,
+        settings: Settings,
+        data: Data,
+        bus: events.EventBus,
+        functions: Functions,
+        workflows: Workflows,
     ) -> None:
         super().__init__(scope, "Deliveries")
         self._settings = settings
+        self._unattended = self._queue("Unattended", "unattended-executions")
         if publisher := functions.handlers.get(_PUBLISHER):
             self._feed(publisher, data)
         if janitor := functions.handlers.get(_JANITOR):
             self._wake_on_lost_executions(janitor, workflows)
+            self._wake_on_late_effects(janitor, bus)
+            self._wake_every_minute(janitor)
+        self._collect_parked(bus)
 
     def _queue(self, construct_id: str, name: str) -> sqs.Queue:
         return sqs.Queue(
@@ -75,11 +86,38 @@ class Deliveries(Construct):
                 detail_type=["Step Functions Execution Status Change"],
                 detail={"status": ["FAILED", "TIMED_OUT", "ABORTED"], "stateMachineArn": arns},
             ),
-            targets=[
-                targets.LambdaFunction(
-                    janitor,
-                    dead_letter_queue=self._queue("Unattended", "unattended-executions"),
-                    retry_attempts=8,
-                )
-            ],
+            targets=[self._janitor_target(janitor)],
+        )
+
+    def _wake_on_late_effects(self, janitor: lambda_.Function, bus: events.EventBus) -> None:
+        events.Rule(
+            self,
+            "LateEffect",
+            description="An effect happened after it was fenced or undone: roll back once more",
+            event_bus=bus,
+            event_pattern=events.EventPattern(detail_type=[ENVELOPE_TYPES["LateEffectDetected"]]),
+            targets=[self._janitor_target(janitor)],
+        )
+
+    def _wake_every_minute(self, janitor: lambda_.Function) -> None:
+        events.Rule(
+            self,
+            "Sweep",
+            description="Look at every open workflow, in case nobody said that it needs attention",
+            schedule=events.Schedule.rate(Duration.minutes(1)),
+            targets=[self._janitor_target(janitor)],
+        )
+
+    def _janitor_target(self, janitor: lambda_.Function) -> targets.LambdaFunction:
+        return targets.LambdaFunction(janitor, dead_letter_queue=self._unattended, retry_attempts=8)
+
+    def _collect_parked(self, bus: events.EventBus) -> None:
+        """One message per step that a person must look at."""
+        events.Rule(
+            self,
+            "ParkedStep",
+            description="The effect of a step could not be undone",
+            event_bus=bus,
+            event_pattern=events.EventPattern(detail_type=[ENVELOPE_TYPES["StepParked"]]),
+            targets=[targets.SqsQueue(self._queue("Parked", "parked-steps"))],
         )

@@ -176,6 +176,9 @@ class Functions(Construct):
         if needs.starts:
             machines = [self.machine_arn(name) for name in needs.starts]
             role.add_to_policy(iam.PolicyStatement(actions=["states:StartExecution"], resources=machines))
+        if needs.watches:
+            executions = [f"{self.machine_arn(name).replace(':stateMachine:', ':execution:')}:*" for name in needs.watches]
+            role.add_to_policy(iam.PolicyStatement(actions=["states:DescribeExecution"], resources=executions))
         return role
 
 

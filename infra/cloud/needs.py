@@ -15,7 +15,7 @@ class Needs:
     """Time and memory of one function, and what it may touch.
 
     ``timeout`` in seconds, ``memory`` in MiB. ``reads`` and ``writes`` name tables; writing to the journal means
-    appending. ``starts`` names state machines that the function may start. ``carries_tools`` puts the tools' folders
+    appending. ``starts`` names state machines that the function may start, ``watches`` those whose executions it may look at. ``carries_tools`` puts the tools' folders
     into the bundle of a function that reads their contracts.
     """
 
@@ -27,6 +27,7 @@ class Needs:
     writes_payloads: bool = False
     publishes: bool = False
     starts: tuple[str, ...] = ()
+    watches: tuple[str, ...] = ()
     carries_tools: bool = False
 
 
@@ -39,6 +40,13 @@ HANDLERS: Mapping[str, Needs] = {
     "start_rollback": Needs(timeout=30, writes=_LEDGER, writes_payloads=True, starts=("rollback",)),
     "list_steps": Needs(timeout=30, writes=_LEDGER, carries_tools=True),
     "park_step": Needs(timeout=30, writes=_LEDGER, writes_payloads=True),
+    "hand_over": Needs(timeout=30, writes=_LEDGER, starts=("agent_workflow",)),
+    "janitor": Needs(
+        timeout=120,
+        writes=_LEDGER,
+        starts=("agent_workflow", "rollback"),
+        watches=("agent_workflow", "rollback"),
+    ),
     "publish_events": Needs(timeout=60, reads=(), publishes=True),
 }
 

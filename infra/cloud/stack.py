@@ -40,7 +40,7 @@ class ApexStack(Stack):
         self.bus = Bus(self, settings).bus
         self.functions = Functions(self, settings, house, self.data, self.bus, needs)
         self.workflows = Workflows(self, settings, house, self.functions)
-        Deliveries(self, settings, self.data, self.functions, self.workflows)
+        Deliveries(self, settings, self.data, self.bus, self.functions, self.workflows)
         self._publish_names()
         Tags.of(self).add("application", "apex")
         Tags.of(self).add("environment", settings.env)

@@ -35,3 +35,20 @@ class StepFunctionsExecutions:
             if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
                 raise StoreError(f"Step Functions answered {error.response['Error']['Code']}") from error
         return name
+
+    def agent_status(self, workflow_id: str, generation: int) -> str | None:
+        """Status of an execution of ``agent_workflow``, or None where there is none."""
+        return self._status(self._agent_arn, execution_name(workflow_id, generation))
+
+    def rollback_status(self, workflow_id: str, generation: int) -> str | None:
+        """Status of an execution of ``rollback``, or None where there is none."""
+        return self._status(self._rollback_arn, execution_name(workflow_id, generation, rollback=True))
+
+    def _status(self, machine_arn: str, name: str) -> str | None:
+        arn = f"{machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
+        try:
+            return str(self._client.describe_execution(executionArn=arn)["status"])
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ExecutionDoesNotExist":
+                return None
+            raise StoreError(f"Step Functions answered {error.response['Error']['Code']}") from error

@@ -13,8 +13,6 @@ from apex.schema.ids import WorkflowRef
 from apex.schema.ledger import EffectState, Entry, Head, Mode
 from apex.schema.plan import Step
 
-_SETTLED = frozenset({EffectState.COMPENSATED, EffectState.FENCED, EffectState.REJECTED, EffectState.CONFIRMED})
-
 
 def close_workflow(house: House, ref: WorkflowRef, generation: int) -> dict[str, Any]:
     """Write the last event; answers ``{status}``, also when the workflow ended before.
@@ -29,8 +27,10 @@ def close_workflow(house: House, ref: WorkflowRef, generation: int) -> dict[str,
         raise StepPaused(f"generation {generation} was superseded by {head.generation}")
     entries = house.store.entries(ref)
     now = house.clock.now()
+    event: EventBase
+    mode = Mode.COMPLETED
     if head.mode is Mode.RUNNING:
-        event, mode = _completed(house, head, entries, now), Mode.COMPLETED
+        event = _completed(house, head, entries, now)
     else:
         event, mode = _rolled_back(head, entries, now)
     change = Change(ref, (event,), modes=frozenset({head.mode}), generation=generation, head={"mode": mode})
@@ -43,7 +43,7 @@ def close_workflow(house: House, ref: WorkflowRef, generation: int) -> dict[str,
 
 def _completed(house: House, head: Head, entries: dict[str, Entry], now: datetime) -> WorkflowCompleted:
     steps = house.store.steps(head.ref)
-    open_steps = [step.id for step in steps if step.id not in entries or entries[step.id].state is not EffectState.CONFIRMED]
+    open_steps = [step.id for step in steps if step.id not in entries or not entries[step.id].is_done]
     if open_steps or head.plan_id is None:
         raise StepUnresolved(f"these steps are not confirmed: {', '.join(open_steps) or 'there is no plan'}")
     return WorkflowCompleted(
@@ -66,15 +66,14 @@ def _final_result(steps: list[Step], entries: dict[str, Entry]) -> Any:
 
 def _rolled_back(head: Head, entries: dict[str, Entry], now: datetime) -> tuple[EventBase, Mode]:
     stuck = parked(entries)
-    unsettled = [entry.step_id for entry in entries.values() if entry.state not in _SETTLED | {EffectState.PARKED}]
+    stuck += [entry.step_id for entry in entries.values() if entry.may_remain_outside]
     reason = head.failure.message if head.failure else "rolled back"
-    if stuck or unsettled:
-        named = ", ".join([*stuck, *unsettled])
+    if stuck:
         event = WorkflowParked(
             **stamp(head, now),
             plan_id=head.plan_id,
-            reason=f"these steps need a person's decision: {named}. It failed because: {reason}",
-            parked_steps=tuple([*stuck, *unsettled]),
+            reason=f"these steps need a person's decision: {', '.join(stuck)}. It failed because: {reason}",
+            parked_steps=tuple(stuck),
         )
         return event, Mode.PARKED
     undone = {e.step_id: e.state.value for e in entries.values() if e.state in {EffectState.COMPENSATED, EffectState.FENCED}}

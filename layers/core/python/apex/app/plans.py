@@ -10,7 +10,7 @@ from apex.ports import Planner, PlanIndex, PlanProposal, PlanRequest
 from apex.ports.store import Change
 from apex.schema.events import GoalReceived, PlanGenerated
 from apex.schema.ids import WorkflowRef, effect_key
-from apex.schema.ledger import EffectState, Head, Mode
+from apex.schema.ledger import Head, Mode
 from apex.schema.plan import Plan, PlannedBy, Step
 from apex.schema.wire import thaw
 from apex.tools.registry import Registry
@@ -18,11 +18,13 @@ from apex.workflow.validation import validate_plan
 from apex.workflow.waves import waves
 
 _RUNNING = frozenset({Mode.RUNNING})
-_UNKNOWN_TOOL_TIMEOUT = 900
+_UNKNOWN_TOOL_TIMEOUT = 910
+MAX_STEPS_PER_EXECUTION = 250
+"""An execution's history ends at 25,000 events; a step takes about ten, more with retries. Longer plans go on in a fresh execution."""
 
 
 def find_plan(house: House, registry: Registry, index: PlanIndex, ref: WorkflowRef, generation: int) -> dict[str, Any]:
-    """The plan that came with the goal, is journaled already, or is known to fit; answers ``{found, waves, ...}``.
+    """The plan that came with the goal, is journaled already, or is known to fit; answers ``{found, waves, wave_count, more}``.
 
     Raises ``PlanInvalid`` where the plan that came with the goal breaks the tools' contracts.
     """
@@ -34,7 +36,7 @@ def find_plan(house: House, registry: Registry, index: PlanIndex, ref: WorkflowR
         return _adopt(house, registry, head, PlanProposal(submitted, PlannedBy(planner="submitted")))
     proposal = index.find(_request(house, head))
     if proposal is None:
-        return {"found": False, "waves": [], "wave_count": 0}
+        return {"found": False, "waves": [], "wave_count": 0, "more": False}
     return _adopt(house, registry, head, proposal)
 
 
@@ -62,7 +64,15 @@ def _request(house: House, head: Head) -> PlanRequest:
 
 
 def _adopt(house: House, registry: Registry, head: Head, proposal: PlanProposal) -> dict[str, Any]:
-    """Check the plan and make it the workflow's. The steps are stored before the event that refers to them."""
+    journal_plan(house, registry, head, proposal)
+    return _summary(registry, proposal.plan, done=frozenset())
+
+
+def journal_plan(house: House, registry: Registry, head: Head, proposal: PlanProposal) -> Head:
+    """Check the plan and make it the workflow's; answers the head after it. The steps are stored before the event that refers to them.
+
+    Raises ``PlanInvalid`` with every problem, and ``StepPaused`` where the workflow does not run in this generation any more.
+    """
     validate_plan(proposal.plan, registry.contracts, policy=assess)
     steps = proposal.plan.steps
     house.store.put_plan(head.ref, steps)
@@ -83,27 +93,31 @@ def _adopt(house: House, registry: Registry, head: Head, proposal: PlanProposal)
         head={"plan_id": plan_id, "step_count": len(steps)},
     )
     try:
-        house.store.commit(change, head)
+        return house.store.commit(change, head)
     except HeadChanged as error:
         raise StepPaused(error.message) from error
-    return _summary(registry, proposal.plan, done=frozenset())
 
 
 def _waves(house: House, registry: Registry, ref: WorkflowRef) -> dict[str, Any]:
     """The waves still to run: a later generation does not repeat what is confirmed."""
     plan = Plan(steps=tuple(house.store.steps(ref)))
     entries = house.store.entries(ref)
-    done = frozenset(step_id for step_id, entry in entries.items() if entry.state is EffectState.CONFIRMED)
+    done = frozenset(step_id for step_id, entry in entries.items() if entry.is_done)
     return _summary(registry, plan, done)
 
 
 def _summary(registry: Registry, plan: Plan, done: frozenset[str]) -> dict[str, Any]:
     """What the state machine carries: names and timeouts only, never inputs or results."""
     planned = [[step_call(registry, step) for step in wave] for wave in waves(plan.steps, done)]
+    now, steps = 0, 0
+    while now < len(planned) and (now == 0 or steps + len(planned[now]) <= MAX_STEPS_PER_EXECUTION):
+        steps += len(planned[now])
+        now += 1
     return {
         "found": True,
-        "waves": [{"size": len(steps), "steps": steps} for steps in planned],
-        "wave_count": len(planned),
+        "waves": [{"size": len(wave), "steps": wave} for wave in planned[:now]],
+        "wave_count": now,
+        "more": now < len(planned),
     }
 
 

@@ -21,7 +21,6 @@ from apex.workflow.waves import rollback_order
 Door = Literal["catch", "janitor", "operator"]
 
 _ROLLING = frozenset({Mode.ROLLING_BACK})
-_STOPPABLE = frozenset({Mode.RUNNING, Mode.PAUSED})
 _FENCES_PER_TRANSACTION = 40
 
 
@@ -29,13 +28,13 @@ def start_rollback(house: House, ref: WorkflowRef, generation: int, failure: Fai
     """Stop all steps from starting, take the next generation, and start the rollback machine for it.
 
     Answers ``{mode, generation, started}``. Safe to repeat: where a rollback is under way it is only made sure that its
-    machine runs, and a final workflow, or one that a newer generation took over, is left alone.
+    machine runs. A workflow that has ended is reopened by an operator only; one that a newer generation took over is left alone.
     """
     while True:
         head = house.store.head(ref)
         if head.mode is Mode.ROLLING_BACK:
             break
-        if head.mode.is_final or (door == "catch" and head.generation != generation):
+        if (head.mode.is_final and door != "operator") or (door == "catch" and head.generation != generation):
             return {"mode": head.mode.value, "generation": head.generation, "started": False}
         try:
             head = house.store.commit(_rolling_back(house, head, failure, door), head)
@@ -58,7 +57,7 @@ def _rolling_back(house: House, head: Head, failure: Failure, door: Door) -> Cha
     return Change(
         head.ref,
         (event,),
-        modes=_STOPPABLE,
+        modes=frozenset({head.mode}),
         generation=head.generation,
         head={"mode": Mode.ROLLING_BACK, "generation": head.generation + 1, "failure": failure},
     )

@@ -11,6 +11,7 @@ from uuid import uuid4
 from apex import faults
 from apex.app.facts import stamp
 from apex.app.house import House
+from apex.app.late import report_late
 from apex.app.requests import StepRequest, describe
 from apex.errors import (
     Conflict,
@@ -65,6 +66,7 @@ class _Taken:
 
 class _StepRun:
     def __init__(self, house: House, tool: Tool[Any, Any], request: StepRequest) -> None:
+        self.house = house
         self.store = house.store
         self.clock = house.clock
         self.tool = tool
@@ -128,24 +130,25 @@ class _StepRun:
         if not step.depends_on:
             return {}
         found = self.store.entries(self.request.ref, step.depends_on)
-        open_ones = [name for name in step.depends_on if name not in found or found[name].state is not EffectState.CONFIRMED]
+        open_ones = [name for name in step.depends_on if name not in found or not found[name].is_done]
         if open_ones:
-            raise InvalidInput(f"step {step.id} depends on {', '.join(open_ones)}, which are not confirmed")
-        return {name: entry.result for name, entry in found.items()}
+            raise InvalidInput(f"step {step.id} depends on {', '.join(open_ones)}, which are not done")
+        return {name: entry.result for name, entry in found.items() if not entry.skipped}
 
     def _commit_refusal(self, view: StepView, error: InvalidInput | PolicyDenied) -> None:
-        if view.entry is not None:
+        if view.entry is not None and view.entry.state is not EffectState.NONE:
             return
         text = describe(error)
         event = ToolResultReceived(
             **self._stamp(view.head), **self._step_fields(), success=False, error=text, retry_count=0
         )
         refused = entries.refuse(self.request.step_id, self.tool.name, text)
-        self._commit(view.head, (event,), EntryWrite(None, refused), running=True)
+        self._commit(view.head, (event,), EntryWrite(view.entry, refused), running=True)
 
     def _commit_intent(self, view: StepView, tool_input: dict[str, Any]) -> _Taken:
         request, now = self.request, self.clock.now()
         before = view.entry
+        starts = before is None or before.started_seq == 0
         entry = entries.intend(
             before,
             request.step_id,
@@ -166,8 +169,8 @@ class _StepRun:
             idempotency_key=key,
             lease_until=entry.lease_until,
         )
-        head = self._commit(view.head, (event,), EntryWrite(before, entry, starts=before is None), running=True)
-        if before is None:
+        head = self._commit(view.head, (event,), EntryWrite(before, entry, starts=starts), running=True)
+        if starts:
             entry = entry.model_copy(update={"started_seq": head.seq})
         deadline = min(request.function_deadline - COMMIT_RESERVE, now + self.contract.timeout)
         call = Call(
@@ -195,8 +198,9 @@ class _StepRun:
             resolved_by=resolved_by,
         )
         after = entries.confirm(taken.entry, result)
+        write = EntryWrite(taken.entry, after)
         try:
-            self._commit(taken.head, (event,), EntryWrite(taken.entry, after), records=tuple(taken.call.records))
+            self._commit(taken.head, (event,), write, records=tuple(taken.call.records), result=result)
         except Conflict as error:
             raise self._commit_failure(taken, ToolRejected(error.message)) from error
 
@@ -207,19 +211,15 @@ class _StepRun:
             return self._confirmed()
         if probe.answer == "NEVER":
             text = "the provider never applied it, and will not"
-            after = entries.reject(taken.entry, text, settles_all=True)
-            event = self._failed(taken, text)
-        else:
-            text = (
-                "it was applied, but its result is lost"
-                if probe.answer == "APPLIED"
-                else "the provider has not seen it, and does not remember the key long enough to call again"
-            )
-            after = entries.lose(taken.entry, text)
-            event = ToolOutcomeUnknown(**self._stamp(taken.head), **self._step_fields(), attempt=taken.entry.attempt, error=text)
-        self._commit(taken.head, (event,), EntryWrite(taken.entry, after))
-        if after.state is EffectState.REJECTED:
+            rejected = entries.reject(taken.entry, text, settles_all=True)
+            self._commit(taken.head, (self._failed(taken, text),), EntryWrite(taken.entry, rejected))
             raise StepRejected(text, step_id=self.request.step_id)
+        text = (
+            "it was applied, but its result is lost"
+            if probe.answer == "APPLIED"
+            else "the provider has not seen it, and does not remember the key long enough to call again"
+        )
+        self._commit_loss(taken.head, taken.entry, text)
         raise StepUnresolved(text, step_id=self.request.step_id)
 
     def _commit_failure(self, taken: _Taken, error: Exception) -> StepError:
@@ -233,15 +233,13 @@ class _StepRun:
         else:
             after = entries.lose(entry, text)
         common = {**self._stamp(taken.head), **self._step_fields()}
-        event: EventBase
+        event: EventBase = ToolOutcomeUnknown(**common, attempt=entry.attempt, error=text)
+        answer: StepError = StepUnknown(text, step_id=step_id)
         if after.state is EffectState.REJECTED:
             event, answer = self._failed(taken, text), StepRejected(text, step_id=step_id)
         elif after.state is EffectState.INTENDED:
             event = ToolAttemptReleased(**common, attempt=entry.attempt, error=text)
             answer = StepRetryable(text, step_id=step_id)
-        else:
-            event = ToolOutcomeUnknown(**common, attempt=entry.attempt, error=text)
-            answer = StepUnknown(text, step_id=step_id)
         self._commit(taken.head, (event,), EntryWrite(entry, after))
         return answer
 
@@ -249,9 +247,11 @@ class _StepRun:
         """An attempt never reported and nothing can be asked about it: say so in the ledger before rolling back."""
         if view.entry is None or view.entry.state is not EffectState.INTENDED:
             return
-        text = "the attempt never reported"
-        event = ToolOutcomeUnknown(**self._stamp(view.head), **self._step_fields(), attempt=view.entry.attempt, error=text)
-        self._commit(view.head, (event,), EntryWrite(view.entry, entries.lose(view.entry, text)))
+        self._commit_loss(view.head, view.entry, "the attempt never reported")
+
+    def _commit_loss(self, head: Head, entry: Entry, text: str) -> None:
+        event = ToolOutcomeUnknown(**self._stamp(head), **self._step_fields(), attempt=entry.attempt, error=text)
+        self._commit(head, (event,), EntryWrite(entry, entries.lose(entry, text)))
 
     def _failed(self, taken: _Taken, text: str) -> ToolResultReceived:
         return ToolResultReceived(
@@ -272,8 +272,12 @@ class _StepRun:
         *,
         running: bool = False,
         records: tuple[RecordWrite, ...] = (),
+        result: Any = None,
     ) -> Head:
-        """An intent needs a running head of this generation; an outcome only the attempt's own id."""
+        """An intent needs a running head of this generation; an outcome only the attempt's own id.
+
+        ``result`` is given with the outcome of an effect that happened: if the step was changed meanwhile, the effect is late.
+        """
         change = Change(
             self.request.ref,
             events,
@@ -287,6 +291,8 @@ class _StepRun:
         except HeadChanged as error:
             raise StepPaused(error.message) from error
         except StepChanged as error:
+            if result is not None:
+                report_late(self.house, self.request, self.contract, write.after, result)
             raise StepFenced(f"attempt of step {self.request.step_id} came too late: {error.message}") from error
 
     def _stamp(self, head: Head) -> dict[str, Any]:

@@ -162,9 +162,10 @@ class _StepUndo:
     # ── common ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _key(self, entry: Entry, direction: str) -> str:
-        return effect_key(
-            self.request.ref.workflow_id, entry.step_id, "undo" if direction == "undo" else "run", entry.epoch
-        )
+        workflow_id = self.request.ref.workflow_id
+        if direction == "undo":
+            return effect_key(workflow_id, entry.step_id, "undo", entry.epoch, entry.undo_round)
+        return effect_key(workflow_id, entry.step_id, "run", entry.epoch)
 
     def _call(self, entry: Entry, direction: str) -> Call:
         deadline = min(

@@ -131,6 +131,10 @@ class WorkflowStore(Protocol):
         """The newest workflows of a tenant, newest first."""
         ...
 
+    def open_workflows(self, *, limit: int = 200) -> list[WorkflowRef]:
+        """Workflows of all tenants that have not ended, oldest first: for the janitor alone."""
+        ...
+
     def read_record(self, table: str, tenant: str, key: str) -> dict[str, Any] | None:
         """A row of a table that a tool owns, or None."""
         ...

@@ -26,3 +26,11 @@ class Executions(Protocol):
     def start_rollback(self, tenant: str, workflow_id: str, generation: int) -> str:
         """Start ``rollback`` for that generation; answers the execution's name."""
         ...
+
+    def agent_status(self, workflow_id: str, generation: int) -> str | None:
+        """Status of that execution of ``agent_workflow`` (RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED), or None where there is none."""
+        ...
+
+    def rollback_status(self, workflow_id: str, generation: int) -> str | None:
+        """Status of that execution of ``rollback``, or None where there is none."""
+        ...

@@ -1,6 +1,7 @@
 """Between the project's models and DynamoDB items. Only what a condition or an index needs is an attribute of its own."""
 
 import json
+import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +25,15 @@ def _sortable(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
+OPEN_SHARDS = 8
+"""The list of open workflows is spread over so many partitions, so that no single one has to take every write."""
+
+
+def open_shards() -> tuple[str, ...]:
+    """Partition keys of the list of open workflows."""
+    return tuple(f"open#{shard}" for shard in range(OPEN_SHARDS))
+
+
 @dataclass(frozen=True, slots=True)
 class Items:
     """Builds and reads items."""
@@ -39,8 +49,9 @@ class Items:
         return {"pk": {"S": workflow_key(ref.tenant, ref.workflow_id)}, "seq": {"N": str(seq)}}
 
     def head(self, head: Head) -> Item:
-        """The head item; ``tenant_pk`` and ``created_sk`` put it into the list of the tenant's workflows."""
-        return {
+        """The head item; ``tenant_pk`` and ``created_sk`` put it into the list of the tenant's workflows, ``open_pk`` into that of
+        the workflows that have not ended."""
+        item = {
             **self.key(head.ref, HEAD),
             "body": {"S": head.model_dump_json()},
             "mode": {"S": head.mode.value},
@@ -49,6 +60,9 @@ class Items:
             "tenant_pk": {"S": tenant_key(head.tenant)},
             "created_sk": {"S": f"{_sortable(head.created_at)}#{head.workflow_id}"},
         }
+        if not head.mode.is_final:
+            item["open_pk"] = {"S": open_shards()[zlib.crc32(head.workflow_id.encode()) % OPEN_SHARDS]}
+        return item
 
     def read_head(self, item: Item) -> Head:
         """The head that an item holds."""

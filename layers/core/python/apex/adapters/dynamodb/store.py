@@ -8,8 +8,8 @@ from typing import Any
 
 from apex.adapters.dynamodb.bodies import Bodies, Item
 from apex.adapters.dynamodb.commits import Committer
-from apex.adapters.dynamodb.items import HEAD, SPEC, STEP, SUBMITTED, Items
-from apex.adapters.dynamodb.tables import tenant_key, workflow_key
+from apex.adapters.dynamodb.items import HEAD, SPEC, STEP, SUBMITTED, Items, open_shards
+from apex.adapters.dynamodb.tables import tenant_key, workflow_key, workflow_of
 from apex.errors import WorkflowNotFound
 from apex.ports.store import Change, NewWorkflow, RecordWrite, StepView
 from apex.ports.surroundings import Clock
@@ -143,6 +143,20 @@ class DynamoStore:
         keys = [{"pk": item["pk"], "sk": item["sk"]} for item in answer["Items"]]
         heads = [self._items.read_head(item) for item in self._batch_get(keys)]
         return sorted(heads, key=lambda head: (head.created_at, head.workflow_id), reverse=True)
+
+    def open_workflows(self, *, limit: int = 200) -> list[WorkflowRef]:
+        """Workflows of all tenants that have not ended, oldest first."""
+        found: list[tuple[str, str]] = []
+        for shard in open_shards():
+            answer = self._client.query(
+                TableName=self._names.state,
+                IndexName="by_open",
+                KeyConditionExpression="open_pk = :shard",
+                ExpressionAttributeValues={":shard": {"S": shard}},
+                Limit=limit,
+            )
+            found += [(item["created_sk"]["S"], item["pk"]["S"]) for item in answer["Items"]]
+        return [workflow_of(key) for _, key in sorted(found)[:limit]]
 
     def read_record(self, table: str, tenant: str, key: str) -> dict[str, Any] | None:
         """A tool's own row, or None."""

@@ -10,9 +10,10 @@ those with the leading text ``<tenant>#`` and an access policy can say so.
 
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from apex.errors import InvalidInput
+from apex.schema.ids import WorkflowRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,12 @@ class TableSpec:
 
 
 JOURNAL = TableSpec("journal", "pk", "seq", sort_type="N", stream=True)
-STATE = TableSpec("state", "pk", "sk", indexes=(IndexSpec("by_tenant", "tenant_pk", "created_sk"),))
+STATE = TableSpec(
+    "state",
+    "pk",
+    "sk",
+    indexes=(IndexSpec("by_tenant", "tenant_pk", "created_sk"), IndexSpec("by_open", "open_pk", "created_sk")),
+)
 RECORDS = TableSpec("records", "pk", "sk")
 
 TABLES: tuple[TableSpec, ...] = (JOURNAL, STATE, RECORDS)
@@ -57,3 +63,9 @@ def tenant_key(tenant: str) -> str:
 def workflow_key(tenant: str, workflow_id: str) -> str:
     """Partition key of everything that belongs to one workflow."""
     return f"{tenant_key(tenant)}#{workflow_id}"
+
+
+def workflow_of(key: str) -> WorkflowRef:
+    """The workflow that a partition key belongs to."""
+    tenant, _, workflow_id = key.rpartition("#")
+    return WorkflowRef(unquote(tenant), workflow_id)
