@@ -20,6 +20,7 @@ class RecordingExecutions:
 
     def __init__(self) -> None:
         self._started: dict[Started, None] = {}  # a set that remembers the order
+        self._statuses: dict[str, str] = {}
         self._lock = threading.Lock()
 
     @property
@@ -40,3 +41,24 @@ class RecordingExecutions:
         with self._lock:
             self._started.setdefault(wanted)
         return execution_name(wanted.workflow_id, wanted.generation, rollback=wanted.machine == "rollback")
+
+    def end(self, name: str, status: str) -> None:
+        """Say how the execution of that name ended; until then it is RUNNING."""
+        with self._lock:
+            self._statuses[name] = status
+
+    def agent_status(self, workflow_id: str, generation: int) -> str | None:
+        """Status of an execution of ``agent_workflow``, or None where nobody asked for it."""
+        return self._status("agent_workflow", workflow_id, generation)
+
+    def rollback_status(self, workflow_id: str, generation: int) -> str | None:
+        """Status of an execution of ``rollback``, or None where nobody asked for it."""
+        return self._status("rollback", workflow_id, generation)
+
+    def _status(self, machine: str, workflow_id: str, generation: int) -> str | None:
+        name = execution_name(workflow_id, generation, rollback=machine == "rollback")
+        with self._lock:
+            known = any(
+                (s.machine, s.workflow_id, s.generation) == (machine, workflow_id, generation) for s in self._started
+            )
+            return self._statuses.get(name, "RUNNING") if known else None
