@@ -66,6 +66,8 @@ class Deliveries(Construct):
                 data.tables["journal"],
                 starting_position=lambda_.StartingPosition.TRIM_HORIZON,
                 batch_size=100,
+                # A second of patience makes one invocation of what would be one per event.
+                max_batching_window=Duration.seconds(1),
                 # One bad record must not hold back the others of its shard: halve, retry, then set it aside.
                 bisect_batch_on_error=True,
                 report_batch_item_failures=True,
