@@ -15,12 +15,14 @@ from apex.errors import LocalCloudError, ToolRejected
 from apex.ports.store import RecordWrite
 from apex.schema.events import JournalEvent
 from apex.schema.ids import WorkflowRef, execution_name
-from apex.schema.ledger import Head
+from apex.schema.ledger import Head, Mode
 from infra.local.cloud import Isolation, LocalCloud
 from infra.local.lambdas.logs import LogLine
 from infra.local.providers import Providers
 
 _POLL_SECONDS = 0.02
+_LOOK_SECONDS = 1.0
+_AT_WORK = frozenset({Mode.RUNNING, Mode.ROLLING_BACK})
 SAMPLE_CUSTOMER = {"name": "Ana Ruiz", "email": "ana@example.com", "card": "card-on-file"}
 
 
@@ -92,7 +94,12 @@ class LocalSession:
     def submit(self, goal: Goal) -> Submitted:
         """Accept a goal and start it; the tenant gets a sample customer ``me`` on first use."""
         self._seed(goal.tenant)
-        return submit(self.house, goal)
+        submitted = submit(self.house, goal)
+        head = submitted.head
+        if head.mode is Mode.ROLLING_BACK:
+            # Here executions end with their process: a rollback that an earlier one began goes on in this one.
+            self.house.executions.start_rollback(head.tenant, head.workflow_id, head.generation)
+        return submitted
 
     def _seed(self, tenant: str) -> None:
         store = self.house.store
@@ -108,9 +115,10 @@ class LocalSession:
     ) -> Head:
         """Wait until the workflow is final and its executions have ended, showing each journal event to ``on_event`` as it comes.
 
-        Raises ``LocalCloudError`` when that takes longer than ``timeout``.
+        Raises ``LocalCloudError`` when that takes longer than ``timeout``, or when nothing works on the workflow any more.
         """
         ends = time.monotonic() + timeout.total_seconds()
+        next_look = time.monotonic() + _LOOK_SECONDS
         seen = 0
         while True:
             head = self.house.store.head(ref)
@@ -122,7 +130,21 @@ class LocalSession:
                 return head
             if time.monotonic() > ends:
                 raise LocalCloudError(f"workflow {ref.workflow_id} is still {head.mode.value} after {timeout}")
+            if time.monotonic() > next_look:
+                self._require_work(ref, head)
+                next_look = time.monotonic() + _LOOK_SECONDS
             time.sleep(_POLL_SECONDS)
+
+    def _require_work(self, ref: WorkflowRef, head: Head) -> None:
+        """A workflow that runs or rolls back has a running execution, or has just moved on."""
+        if head.mode not in _AT_WORK or self._running(ref, head.generation) or self.house.store.head(ref) != head:
+            return
+        client = self.cloud.client("stepfunctions")
+        last = client.describe_execution(executionArn=self._executions(ref, head.generation)[-1])
+        raise LocalCloudError(
+            f"workflow {ref.workflow_id} is {head.mode.value}, but its execution {last['name']} ended {last['status']}: "
+            f"{last.get('error', 'no error')} {last.get('cause', '')}".rstrip()
+        )
 
     def transitions(self, ref: WorkflowRef) -> int:
         """State transitions of all executions of the workflow: what Step Functions bills."""

@@ -1,0 +1,42 @@
+"""Where output goes: answers to standard output, progress and errors to standard error."""
+
+import json
+import os
+import sys
+from typing import Any
+
+from rich.console import Console
+
+_WIDTH_OF_FILES = 120
+
+
+def out() -> Console:
+    """The console for answers."""
+    return _console(stderr=False)
+
+
+def err() -> Console:
+    """The console for progress, warnings and errors."""
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        # A file has no width of its own; rich would break its lines as if it were a small window.
+        console.width = _WIDTH_OF_FILES
+    return console
+
+
+def print_document(data: Any) -> None:
+    """The one JSON document of a command with ``--json``."""
+    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def be_able_to_print() -> None:
+    """A terminal that lacks a character gets a question mark instead of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")
