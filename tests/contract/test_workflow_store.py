@@ -581,6 +581,36 @@ def test_workflows_are_listed_newest_first_and_no_more_than_asked(store: Store) 
     assert store.workflows(tenant)[-1] == after
 
 
+def test_open_workflows_of_all_tenants_are_listed_oldest_first_until_they_end(store: Store) -> None:
+    suffix = str(uuid4())
+    long_ago = datetime(1990, 1, 1, tzinfo=UTC)  # before those of the other tests
+    refs = [ref_of(f"{name}{suffix}") for name in HOSTILE]
+    for age, ref in enumerate(refs):
+        store.create(new_workflow(ref, created_at=long_ago - timedelta(days=age)))
+    refs.reverse()
+
+    def still_open() -> list[WorkflowRef]:
+        return [ref for ref in store.open_workflows(limit=10_000) if ref in refs]
+
+    def move(ref: WorkflowRef, mode: Mode) -> None:
+        head = store.head(ref)
+        rollback = RollbackStarted(**common(ref), generation=1, door="operator", error="E", error_message="m")
+        store.commit(Change(ref, (rollback,), head={"mode": mode}), head)
+
+    assert still_open() == refs
+    assert store.open_workflows(limit=3) == refs[:3]
+    for ref, mode in zip(refs, Mode, strict=False):
+        move(ref, mode)
+    ended = [ref for ref, mode in zip(refs, Mode, strict=False) if mode.is_final]
+    assert len(ended) == 4
+    assert still_open() == [ref for ref in refs if ref not in ended]
+    move(ended[0], Mode.ROLLING_BACK)
+    assert still_open() == [ref for ref in refs if ref not in ended[1:]]
+    for ref in refs:
+        move(ref, Mode.FAILED)
+    assert still_open() == []
+
+
 # ── rows that tools own ─────────────────────────────────────────────────────────────────────────────────────
 
 
