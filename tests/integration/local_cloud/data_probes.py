@@ -134,6 +134,15 @@ def http_messages_for_a_read(dynamodb: Any) -> Any:
         return len(messages)
 
 
+@probe("eventbridge-direct-calls", 0)
+def http_messages_for_an_event(_: Any) -> Any:
+    entry = {"Source": "probe", "DetailType": "probe", "Detail": "{}"}
+    events = client("events")
+    with answers_of(BotocoreStubber, "process_request") as messages:
+        events.put_events(Entries=[entry])
+        return len(messages)
+
+
 @probe("dynamodb-parse-once", 1)
 def readings_of_one_condition(dynamodb: Any) -> Any:
     with answers_of(ConditionExpressionParser, "_lex_condition_expression") as readings:

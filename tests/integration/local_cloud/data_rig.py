@@ -29,7 +29,7 @@ def data_repairs() -> tuple[Repair, ...]:
 @contextmanager
 def moto_with(repairs: tuple[Repair, ...]) -> Iterator[None]:
     with ExitStack() as undo:
-        undo.enter_context(mock_aws())
+        undo.enter_context(mock_aws(config={"stepfunctions": {"execute_state_machine": True}}))
         for repair in repairs:
             undo.callback(repair.install())
         yield
@@ -87,12 +87,14 @@ class Receiver:
     def __init__(self, arn: str) -> None:
         self.arn = arn
         self.events: list[Json] = []
+        self.invoked = threading.Event()
         self.behave: Callable[[Json], Json] = lambda event: None
         self._lock = threading.Lock()
 
     def __call__(self, event: Json) -> Json:
         with self._lock:
             self.events.append(event)
+        self.invoked.set()
         return self.behave(event)
 
     @property
@@ -149,6 +151,12 @@ class Queue:
         self._sqs = client("sqs")
         self.url = self._sqs.create_queue(QueueName=name)["QueueUrl"]
         self.arn = f"arn:aws:sqs:us-east-1:{ACCOUNT}:{name}"
+
+    def has_messages(self) -> bool:
+        """Whether there is something to take."""
+        asked = ["ApproximateNumberOfMessages"]
+        found = self._sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=asked)["Attributes"]
+        return found != {"ApproximateNumberOfMessages": "0"}
 
     def take(self) -> list[Json]:
         """All messages, with body text and attributes; they are gone afterwards."""
