@@ -59,7 +59,8 @@ def _of(shape: Shape, known: dict[str, Copier]) -> Copier:
         return _list(_of(shape.member, known), int(shape.metadata.get("min", 0)))
     if shape.type_name == "string":
         return _string(int(shape.metadata.get("min", 0)))
-    return _scalar(_SCALARS.get(shape.type_name), shape)
+    is_number = shape.type_name in {"integer", "long"}
+    return _scalar(_SCALARS.get(shape.type_name), shape.metadata.get("min") if is_number else None)
 
 
 def _structure(shape: StructureShape, known: dict[str, Copier]) -> Copier:
@@ -105,11 +106,9 @@ def _string(least: int) -> Copier:
     return copy
 
 
-def _scalar(kind: type | None, shape: Shape) -> Copier:
-    is_limited = bool({"min", "max"} & shape.metadata.keys()) and kind is not bytes
-
+def _scalar(kind: type | None, least: Any) -> Copier:
     def copy(value: Any) -> Any:
-        if kind is None or type(value) is not kind or (is_limited and value < int(shape.metadata.get("min", value))):
+        if type(value) is not kind or (least is not None and value < least):
             raise _UnusualError
         return value
 

@@ -34,7 +34,7 @@ def answer_directly(service: str, handler: type[BaseResponse], operations: Mappi
     The service must speak JSON, and moments in its answers must stand at the top level. Clients with an address of
     their own, and clients that are used when moto does not mock, go the ordinary way. The function returned undoes it.
     """
-    original = BaseClient._make_api_call
+    original = vars(BaseClient)["_make_api_call"]
     direct = {name: _Operation(name, handler, method) for name, method in operations.items()}
 
     def make_api_call(client: Any, operation_name: str, api_params: Any) -> Any:

@@ -305,6 +305,22 @@ def direct_invocation(rig: Rig) -> Any:
     return sum("lambda" in url for url in requests)
 
 
+@probe("direct-calls", [])
+def direct_calls(rig: Rig) -> Any:
+    arn = rig.deploy(machine("A", A={"Type": "Pass", "End": True}))
+    requests: list[str] = []
+    original = BotocoreStubber.process_request
+
+    def note(self: Any, request: Any) -> Any:
+        requests.append(request.headers["X-Amz-Target"].decode())
+        return original(self, request)
+
+    undo = replace((BotocoreStubber, "process_request", note))
+    rig.client.describe_execution(executionArn=rig.client.start_execution(stateMachineArn=arn)["executionArn"])
+    undo()
+    return requests
+
+
 @probe("cheap-copies", True)
 def cheap_copies(_: Rig) -> Any:
     return result_path.parse("$") is result_path.parse("$")
