@@ -1,4 +1,4 @@
-"""Writes the parts of docs/ that repeat what the code knows: ``python -m infra.docs [errors | transitions] [--check]``.
+"""Writes the parts of docs/ that repeat what the code knows: ``python -m infra.docs [PART ...] [--check]``.
 
 A generated part stands between two marker comments of its document; what is outside them is written by hand. With
 ``--check`` nothing is written, and the exit code says whether a part is out of date.
@@ -70,9 +70,22 @@ def _table() -> Iterator[str]:
         yield f"| {source} | {change.trigger.value} | {change.target.value} | {change.actor} | {change.condition} |"
 
 
+def _of_local_cloud(name: str) -> Callable[[], str]:
+    def write() -> str:
+        from infra.local import document  # imports moto, which takes a second that the other parts need not wait for
+
+        part: Callable[[], str] = getattr(document, name)
+        return part()
+
+    return write
+
+
 PARTS: Mapping[str, Part] = {
     "errors": Part("docs/errors.md", errors),
     "transitions": Part("docs/reliability.md", transitions),
+    "repairs": Part("docs/local-cloud.md", _of_local_cloud("repairs")),
+    "resource types": Part("docs/local-cloud.md", _of_local_cloud("resource_types")),
+    "variables": Part("docs/local-cloud.md", _of_local_cloud("variables")),
 }
 
 
