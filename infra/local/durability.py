@@ -26,7 +26,7 @@ from infra.local import changes as table_changes
 from infra.local.changes import Change, StreamRecord
 from infra.local.items import item_from_wire, wire_text
 from infra.local.kept_buckets import keep_buckets, restore_buckets
-from infra.local.repairs import dynamodb as dynamodb_repairs
+from infra.local.repairs import dynamodb, dynamodb_speed
 from infra.local.store import FILE_NAME, Store, StoredItem, StoredRecord
 from infra.local.surroundings import ACCOUNT, REGION
 
@@ -180,7 +180,7 @@ def open_readonly(directory: Path, *, region: str = REGION) -> Iterator[Snapshot
         store = Store(file, read_only=True)
         undo.callback(store.close)
         undo.enter_context(mock_aws())
-        for repair in dynamodb_repairs.REPAIRS:
+        for repair in (*dynamodb.REPAIRS, *dynamodb_speed.REPAIRS):
             undo.callback(repair.install())
         client = boto3.client("dynamodb", region_name=region)
         for definition in store.tables().values():

@@ -191,7 +191,10 @@ class Store:
 
     def deliveries(self) -> list[tuple[str, str]]:
         """The deliveries that are not done, with their ids, oldest first."""
-        return [(str(identity), str(work)) for identity, work in self._rows("SELECT id, work FROM deliveries")]
+        return [
+            (str(identity), str(work))
+            for identity, work in self._rows("SELECT id, work FROM deliveries ORDER BY rowid")
+        ]
 
     # ── buckets ─────────────────────────────────────────────────────────────────────────────────────────────
 

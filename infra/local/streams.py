@@ -28,6 +28,9 @@ from infra.local.store import Store
 from infra.local.stream_batches import BatchDelivery, consumer_name, is_stream_of
 from infra.local.surroundings import ACCOUNT
 
+_LOOK_SECONDS = 0.5
+"""How soon it is seen that a mapping was enabled; records are noticed at once."""
+
 
 @dataclass
 class _Lane:
@@ -97,7 +100,8 @@ class Consumer:
     def _next_batch(self, lane: _Lane) -> list[StreamRecord] | None:
         """The next records of a lane, once there are enough or the batching window is over; ``None`` to end."""
         with lane.changed:
-            lane.changed.wait_for(lambda: self._stopping.is_set() or (lane.waiting and self.mapping.enabled), None)
+            while not (self._stopping.is_set() or (lane.waiting and self.mapping.enabled)):
+                lane.changed.wait(_LOOK_SECONDS)
             window = float(self.mapping.max_batch_window or 0) * self._time_scale
             size = self.mapping.batch_size
             if window:
