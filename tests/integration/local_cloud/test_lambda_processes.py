@@ -110,8 +110,8 @@ def test_what_a_process_prints_is_in_the_log(cloud: LocalCloud) -> None:
     assert "from the process" in [line.text for line in cloud.logs(TROUBLE)]
 
 
-def _function(bundle: Path, handler: str = "code.handler", timeout: float = 5) -> Function:
-    return Function("f", "arn:f", handler, timeout=timeout, bundle=bundle)
+def _function(bundle: Path, handler: str) -> Function:
+    return Function("f", "arn:f", handler, timeout=5, bundle=bundle)
 
 
 @pytest.fixture

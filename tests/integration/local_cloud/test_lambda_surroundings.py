@@ -67,27 +67,31 @@ def test_variables_are_in_every_functions_environment(start_cloud: Callable[...,
 
 
 def test_a_zombie_of_a_stopped_cloud_reaches_nothing(start_cloud: Callable[..., LocalCloud]) -> None:
-    released, outcomes = threading.Event(), []
+    released = threading.Event()
+    outcomes: list[Any] = []
 
     def around(_: str, event: dict[str, Any], proceed: Proceed) -> Any:
         client = boto3.client("dynamodb", region_name="us-east-1")
         released.wait(10)
-        try:
-            outcomes.append(client.list_tables())
-        except LocalCloudError as error:
-            outcomes.append(error)
+        item = {"pk": {"S": "late"}, "sk": {"S": "write"}}
+        for call in (client.list_tables, lambda: client.put_item(TableName="apex-dev-records", Item=item)):
+            try:
+                outcomes.append(call())
+            except LocalCloudError as error:
+                outcomes.append(error)
         return proceed(event)
 
     first = start_cloud(around_invoke=around)
     invoke(first, TROUBLE, {"kind": "print", "text": "-"})
     first.stop()
-    start_cloud()
+    second = start_cloud()
     released.set()
 
     end = time.monotonic() + 5
-    while not outcomes and time.monotonic() < end:
+    while len(outcomes) < 2 and time.monotonic() < end:
         time.sleep(0.01)
-    assert [type(outcome) for outcome in outcomes] == [LocalCloudError]
+    assert [type(outcome) for outcome in outcomes] == [LocalCloudError, LocalCloudError]
+    assert second.client("dynamodb").scan(TableName="apex-dev-records")["Items"] == []
 
 
 def test_standard_output_is_restored(start_cloud: Callable[..., LocalCloud]) -> None:

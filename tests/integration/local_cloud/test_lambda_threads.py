@@ -199,3 +199,26 @@ def test_concurrent_calls_do_not_wait_for_each_other(small_house: Settings) -> N
         caller.join()
     invoker.close()
     assert [answer.failed for answer in answers] == [False] * 8
+
+
+def test_an_asynchronous_invocation_returns_at_once_and_is_carried_out(cloud: LocalCloud, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    event = {"kind": "sleep", "seconds": 0.3, "mark": str(mark)}
+    answer = cloud.client("lambda").invoke(
+        FunctionName=TROUBLE, InvocationType="Event", Payload=json.dumps(event).encode()
+    )
+    assert answer["StatusCode"] == 202
+    assert answer["Payload"].read() == b""
+    assert not mark.exists()
+    assert cloud.drain(10)
+    assert mark.exists()
+
+
+def test_a_dry_run_runs_nothing(cloud: LocalCloud, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    event = {"kind": "sleep", "seconds": 0, "mark": str(mark)}
+    answer = cloud.client("lambda").invoke(
+        FunctionName=TROUBLE, InvocationType="DryRun", Payload=json.dumps(event).encode()
+    )
+    assert answer["StatusCode"] == 204
+    assert not mark.exists()
