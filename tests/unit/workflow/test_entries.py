@@ -85,7 +85,7 @@ CHANGES = (
 )
 BEGINNINGS: dict[Callable[..., Entry], tuple[Callable[[], Entry], Trigger]] = {
     ledger.intend: (lambda: intend(None), Trigger.INTEND),
-    ledger.refuse: (lambda: ledger.refuse("s1", "t", "no"), Trigger.REFUSE),
+    ledger.refuse: (lambda: ledger.refuse(None, "s1", "t", "no"), Trigger.REFUSE),
     ledger.fence: (lambda: ledger.fence(None, "s1", "t"), Trigger.FENCE),
     ledger.skip: (lambda: ledger.skip(None, "s1", "t"), Trigger.SKIP),
     ledger.borrow: (lambda: ledger.borrow(entry(EffectState.CONFIRMED)), Trigger.BORROW),

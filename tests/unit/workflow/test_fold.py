@@ -277,7 +277,7 @@ class Ledger:
                 before, step_id, CONTRACT, attempt_id=str(number), now=NOON, lease_until=lease, tool_input={"n": number}
             )
         if trigger is Trigger.REFUSE:
-            return ledger.refuse(step_id, "t", text)
+            return ledger.refuse(before, step_id, "t", text)
         if trigger is Trigger.FENCE:
             return ledger.fence(before, step_id, "t")
         if trigger is Trigger.SKIP:

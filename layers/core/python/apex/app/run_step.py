@@ -142,7 +142,7 @@ class _StepRun:
         event = ToolResultReceived(
             **self._stamp(view.head), **self._step_fields(), success=False, error=text, retry_count=0
         )
-        refused = entries.refuse(self.request.step_id, self.tool.name, text)
+        refused = entries.refuse(view.entry, self.request.step_id, self.tool.name, text)
         self._commit(view.head, (event,), EntryWrite(view.entry, refused), running=True)
 
     def _commit_intent(self, view: StepView, tool_input: dict[str, Any]) -> _Taken:

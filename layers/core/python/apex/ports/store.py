@@ -58,6 +58,11 @@ class Change:
     head: dict[str, Any] = field(default_factory=dict)
     """Fields of the head to set, such as ``mode``, ``generation``, ``plan_id``, ``failure``."""
 
+    def __post_init__(self) -> None:
+        """A change without an event would leave no trace in the journal: ``ValueError``."""
+        if not self.events:
+            raise ValueError("a change of the ledger is recorded by at least one event")
+
 
 @dataclass(frozen=True, slots=True)
 class StepView:

@@ -149,7 +149,7 @@ class Tool(Generic[I, O]):
                 compensation=undo.__name__ if undo else None,  # type: ignore[attr-defined]
                 can_probe=self.probe_function is not None,
                 input_schema=self.input_model.model_json_schema(),
-                output_schema=self.output_model.model_json_schema(),
+                output_schema=self.output_model.model_json_schema(mode="serialization"),
                 **self._declared,
             )
         except ValidationError as error:

@@ -42,10 +42,10 @@ def intend(
     )
 
 
-def refuse(step_id: str, tool: str, error: str) -> Entry:
-    """The step is refused before any call: its input cannot be built, or policy forbids it."""
-    state = advance(EffectState.NONE, Trigger.REFUSE)
-    return Entry(step_id=step_id, tool=tool, state=state, error=error)
+def refuse(entry: Entry | None, step_id: str, tool: str, error: str) -> Entry:
+    """The step is refused before any call: its input cannot be built, or policy forbids it. What came before (the epoch) is kept."""
+    entry = entry or Entry(step_id=step_id, tool=tool, state=EffectState.NONE)
+    return entry.model_copy(update={"state": advance(entry.state, Trigger.REFUSE), "error": error})
 
 
 def confirm(entry: Entry, result: Any) -> Entry:

@@ -56,15 +56,25 @@ class Committer:
             (self._journal, self._items.event(head.ref, first)),
             *([(self._state, submitted)] if submitted else []),
         ]
-        try:
-            self._client.transact_write_items(
-                TransactItems=[_put(table, item, condition="attribute_not_exists(pk)") for table, item in items]
-            )
-        except ClientError as error:
-            if any(reason.get("Code") == "ConditionalCheckFailed" for reason in _reasons(error)):
-                return self.read_head(head.ref)
-            raise _store_error(error) from error
-        return None
+        writes = [_put(table, item, condition="attribute_not_exists(pk)") for table, item in items]
+        give_up_at = self._clock.now() + _DEFAULT_PATIENCE
+        tries = 0
+        while True:
+            try:
+                self._client.transact_write_items(TransactItems=writes)
+            except ClientError as error:
+                codes = {reason.get("Code") for reason in _reasons(error)}
+                if "ConditionalCheckFailed" in codes:
+                    # It is there: perhaps by an earlier try of ours whose answer was lost.
+                    return None if self._landed(head.ref, (first,)) else self.read_head(head.ref)
+                if not codes & _CONTENDED and error.response["Error"]["Code"] not in _BUSY_CODES:
+                    raise _store_error(error) from error
+                tries += 1
+            except BotoCoreError:
+                tries += 1  # no answer came: the next try finds out whether it was written
+            else:
+                return None
+            self._pause(tries, give_up_at)
 
     def commit(self, change: Change, head: Head, give_up_at: datetime | None) -> Head:
         """Write the change, starting from the head the caller read; answers the head after it."""
