@@ -177,7 +177,8 @@ class Functions(Construct):
             machines = [self.machine_arn(name) for name in needs.starts]
             role.add_to_policy(iam.PolicyStatement(actions=["states:StartExecution"], resources=machines))
         if needs.watches:
-            executions = [f"{self.machine_arn(name).replace(':stateMachine:', ':execution:')}:*" for name in needs.watches]
+            machines = [self.machine_arn(name) for name in needs.watches]
+            executions = [f"{arn.replace(':stateMachine:', ':execution:')}:*" for arn in machines]
             role.add_to_policy(iam.PolicyStatement(actions=["states:DescribeExecution"], resources=executions))
         return role
 

@@ -15,8 +15,8 @@ class Needs:
     """Time and memory of one function, and what it may touch.
 
     ``timeout`` in seconds, ``memory`` in MiB. ``reads`` and ``writes`` name tables; writing to the journal means
-    appending. ``starts`` names state machines that the function may start, ``watches`` those whose executions it may look at. ``carries_tools`` puts the tools' folders
-    into the bundle of a function that reads their contracts.
+    appending. ``starts`` names state machines that the function may start, ``watches`` those whose executions it may
+    look at. ``carries_tools`` puts the tools' folders into the bundle of a function that reads their contracts.
     """
 
     timeout: int = 15

@@ -36,7 +36,7 @@ def answer_of(function: Function, call: Callable[[Any], Any], payload: str, requ
         return fault(error.exception_type, error.msg, request_id, error.trace)
     except SystemExit as error:
         return exited(request_id, f"exit status {error.code or 0}")
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its answer
         return raised(error, request_id)
     return Answer(text if isinstance(text, str) else text.decode("utf-8", errors="replace"))
 

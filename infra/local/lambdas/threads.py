@@ -71,7 +71,7 @@ class ThreadInvoker:
             except AttributeError:
                 text = f"Handler '{attribute}' missing on module '{module_name}'"
                 return documents.fault("Runtime.HandlerNotFound", text, "")
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever a module raises is why it cannot be loaded
                 return documents.raised(error, "")
             self._handlers[name] = handler
         return handler

@@ -82,7 +82,7 @@ class _Worker(threading.Thread):
             work, outcomes = job
             try:
                 outcome: tuple[Any, BaseException | None] = (work(), None)
-            except BaseException as error:  # the caller decides, also about SystemExit
+            except BaseException as error:  # noqa: BLE001 - the caller decides, also about SystemExit
                 outcome = (None, error)
             # Idle before the caller goes on: its next call finds this thread again.
             self._pool._put_back(self)
