@@ -43,5 +43,3 @@ def require_known_types(template: Mapping[str, Any]) -> None:
             f"the local cloud knows no way to imitate {', '.join(unknown)}; "
             "add the type to LOADED, or to SKIPPED with a reason, in infra/local/resource_types.py"
         )
-
-
