@@ -21,6 +21,7 @@ from apex.workflow.waves import rollback_order
 Door = Literal["catch", "janitor", "operator"]
 
 _ROLLING = frozenset({Mode.ROLLING_BACK})
+_OPEN = frozenset({EffectState.INTENDED, EffectState.UNKNOWN})
 _FENCES_PER_TRANSACTION = 40
 
 
@@ -72,13 +73,14 @@ def list_steps(house: House, registry: Registry, ref: WorkflowRef, generation: i
     order = rollback_order(by_id, entries)
     _fence(house, head, [by_id[step_id] for step_id in order if step_id not in entries])
     started = [by_id[step_id] for step_id in order if step_id in entries]
-    return {"steps": [step_call(registry, step) for step in started if _may_have_effect(registry, step)]}
+    return {"steps": [step_call(registry, step) for step in started if _is_to_undo(registry, step, entries[step.id])]}
 
 
-def _may_have_effect(registry: Registry, step: Step) -> bool:
-    """Steps without an effect are skipped; of a tool that is not installed any more nobody can say."""
+def _is_to_undo(registry: Registry, step: Step, entry: Entry) -> bool:
+    """Steps without an effect are skipped, unless their attempt is open and has to be fenced; of a tool that is not
+    installed any more nobody can say."""
     tool = registry.tools.get(step.tool)
-    return tool is None or tool.contract.effect is not Effect.NONE
+    return tool is None or tool.contract.effect is not Effect.NONE or entry.state in _OPEN
 
 
 def _fence(house: House, head: Head, steps: Sequence[Step]) -> None:

@@ -18,6 +18,7 @@ from apex.errors import (
     HeadChanged,
     InvalidInput,
     PolicyDenied,
+    StepBusy,
     StepChanged,
     StepError,
     StepFenced,
@@ -64,6 +65,14 @@ class _Taken:
     call: Call
 
 
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """The effect exists, and this is what the tool answered."""
+
+    data: Any
+    resolved_by: Literal["reply", "probe"]
+
+
 class _StepRun:
     def __init__(self, house: House, tool: Tool[Any, Any], request: StepRequest) -> None:
         self.house = house
@@ -72,6 +81,7 @@ class _StepRun:
         self.tool = tool
         self.contract = tool.contract
         self.request = request
+        self.attempt_id = str(uuid4())
 
     def run(self) -> dict[str, Any]:
         view = self.store.view(self.request.ref, self.request.step_id)
@@ -91,19 +101,27 @@ class _StepRun:
         taken = self._commit_intent(view, tool_input)
         try:
             self._reach(FaultPoint.AFTER_INTENT, taken.entry.attempt)
-            if decision.probe and self.tool.probe_function is not None:
-                probe = self.tool.probe_function(typed, taken.call)
-                if probe.answer != "NOT_SEEN" or not decision.call:
-                    return self._commit_probe(taken, probe)
-            result = self.tool.result_data(self.tool.run(typed, taken.call))
-            self._reach(FaultPoint.AFTER_EFFECT, taken.entry.attempt)
-        except StepError:
-            raise
+            answer = self._ask_or_call(decision, typed, taken)
         except Exception as error:  # noqa: BLE001 - whatever a tool raises is an outcome and has to be recorded
             raise self._commit_failure(taken, error) from error
-        self._commit_result(taken, result, "reply")
+        # What is written from here on is known: trouble with writing it must not make it unknown.
+        if isinstance(answer, Probe):
+            raise self._commit_probe(taken, answer)
+        self._commit_result(taken, answer)
         self._reach(FaultPoint.AFTER_OUTCOME, taken.entry.attempt)
         return self._confirmed()
+
+    def _ask_or_call(self, decision: Attempt, typed: Any, taken: _Taken) -> "_Result | Probe[Any]":
+        """The step's result, found by the probe or by a call; a probe's answer where it leaves no result and no call."""
+        if decision.probe and self.tool.probe_function is not None:
+            probe = self.tool.probe_function(typed, taken.call)
+            if probe.answer == "APPLIED" and probe.result is not None:
+                return _Result(self.tool.result_data(probe.result), "probe")
+            if probe.answer != "NOT_SEEN" or not decision.call:
+                return probe
+        result = self.tool.result_data(self.tool.run(typed, taken.call))
+        self._reach(FaultPoint.AFTER_EFFECT, taken.entry.attempt)
+        return _Result(result, "reply")
 
     # ── before the intent ───────────────────────────────────────────────────────────────────────────────────
 
@@ -115,9 +133,10 @@ class _StepRun:
 
     def _prepare(self, view: StepView) -> tuple[dict[str, Any], Any]:
         """The resolved input, as data and typed. A refusal is recorded: the step surely had no effect and will have none."""
+        if view.spec is None or view.spec.tool != self.tool.name:
+            # A misdirected call says nothing about the step, so nothing is recorded.
+            raise InvalidInput(f"step {self.request.step_id} of this workflow does not call {self.tool.name}")
         try:
-            if view.spec is None or view.spec.tool != self.tool.name:
-                raise InvalidInput(f"step {self.request.step_id} of this workflow does not call {self.tool.name}")
             tool_input = resolve(view.spec.input, self._results_of_dependencies(view.spec))
             typed = self.tool.parse_input(tool_input)
             check_policy(self.tool.name, tool_input, contract=self.contract)
@@ -153,7 +172,7 @@ class _StepRun:
             before,
             request.step_id,
             self.contract,
-            attempt_id=str(uuid4()),
+            attempt_id=self.attempt_id,
             now=now,
             lease_until=request.function_deadline + LEASE_MARGIN,
             tool_input=tool_input,
@@ -188,39 +207,35 @@ class _StepRun:
 
     # ── outcomes ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _commit_result(self, taken: _Taken, result: Any, resolved_by: Literal["reply", "probe"]) -> None:
+    def _commit_result(self, taken: _Taken, result: _Result) -> None:
         event = ToolResultReceived(
             **self._stamp(taken.head),
             **self._step_fields(),
             success=True,
-            result=result,
+            result=result.data,
             retry_count=taken.entry.attempt - 1,
-            resolved_by=resolved_by,
+            resolved_by=result.resolved_by,
         )
-        after = entries.confirm(taken.entry, result)
-        write = EntryWrite(taken.entry, after)
+        write = EntryWrite(taken.entry, entries.confirm(taken.entry, result.data))
         try:
-            self._commit(taken.head, (event,), write, records=tuple(taken.call.records), result=result)
+            self._commit(taken.head, (event,), write, records=tuple(taken.call.records), result=result.data)
         except Conflict as error:
             raise self._commit_failure(taken, ToolRejected(error.message)) from error
 
-    def _commit_probe(self, taken: _Taken, probe: Probe[Any]) -> dict[str, Any]:
-        """The provider has told what became of the earlier attempts; what it cannot tell leads to rollback, never to a guess."""
-        if probe.answer == "APPLIED" and probe.result is not None:
-            self._commit_result(taken, self.tool.result_data(probe.result), "probe")
-            return self._confirmed()
+    def _commit_probe(self, taken: _Taken, probe: Probe[Any]) -> StepError:
+        """The provider has told what became of the earlier attempts; what it cannot tell leads to rollback."""
         if probe.answer == "NEVER":
             text = "the provider never applied it, and will not"
             rejected = entries.reject(taken.entry, text, settles_all=True)
             self._commit(taken.head, (self._failed(taken, text),), EntryWrite(taken.entry, rejected))
-            raise StepRejected(text, step_id=self.request.step_id)
+            return StepRejected(text, step_id=self.request.step_id)
         text = (
             "it was applied, but its result is lost"
             if probe.answer == "APPLIED"
             else "the provider has not seen it, and does not remember the key long enough to call again"
         )
         self._commit_loss(taken.head, taken.entry, text)
-        raise StepUnresolved(text, step_id=self.request.step_id)
+        return StepUnresolved(text, step_id=self.request.step_id)
 
     def _commit_failure(self, taken: _Taken, error: Exception) -> StepError:
         """Record what a failed attempt means for the effect; answers what to tell the state machine."""
@@ -291,6 +306,9 @@ class _StepRun:
         except HeadChanged as error:
             raise StepPaused(error.message) from error
         except StepChanged as error:
+            if write.before is None or write.before.attempt_id != self.attempt_id:
+                # Somebody was quicker to take, refuse or settle the step: read again, and decide anew.
+                raise StepBusy(error.message, step_id=self.request.step_id) from error
             if result is not None:
                 report_late(self.house, self.request, self.contract, write.after, result)
             raise StepFenced(f"attempt of step {self.request.step_id} came too late: {error.message}") from error

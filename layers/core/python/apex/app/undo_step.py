@@ -8,7 +8,7 @@ from apex import faults
 from apex.app.facts import stamp
 from apex.app.house import House
 from apex.app.requests import StepRequest, describe
-from apex.errors import HeadChanged, StepBusy, StepChanged, StepFenced, StepPaused, UndoFailed
+from apex.errors import HeadChanged, StepBusy, StepChanged, StepPaused, UndoFailed
 from apex.faults import FaultPoint
 from apex.ports.store import Change, EntryWrite, RecordWrite
 from apex.schema.contract import COMMIT_RESERVE, LEASE_MARGIN
@@ -17,10 +17,10 @@ from apex.schema.events import (
     CompensationFailed,
     CompensationStarted,
     EventBase,
+    StepFenced,
     StepParked,
     ToolOutcomeUnknown,
 )
-from apex.schema.events import StepFenced as StepFencedEvent
 from apex.schema.ids import effect_key
 from apex.schema.ledger import Entry, Head, Mode
 from apex.tools.sdk import Call, Tool
@@ -33,8 +33,9 @@ _ROLLING = frozenset({Mode.ROLLING_BACK})
 def undo_step(house: House, tool: Tool[Any, Any], request: StepRequest) -> dict[str, Any]:
     """Undo the step's effect if there is or may be one; answers ``{step_id, outcome}``, also when it was undone before.
 
-    ``outcome`` is ``compensated``, ``fenced``, ``parked`` or ``unchanged``. Raises ``StepBusy`` while something may still land,
-    ``UndoFailed`` where the undo may be tried again, ``StepPaused`` where the workflow is not rolling back in this generation.
+    ``outcome`` is ``compensated``, ``fenced``, ``parked`` or ``unchanged``. Raises ``StepBusy`` while something may
+    still land or report, ``UndoFailed`` where the undo may be tried again, ``StepPaused`` where the workflow is not
+    rolling back in this generation.
     """
     return _StepUndo(house, tool, request).run()
 
@@ -64,7 +65,7 @@ class _StepUndo:
         if decision.action == "wait":
             raise StepBusy(decision.reason, step_id=self.request.step_id)
         if decision.action == "fence":
-            event = StepFencedEvent(**self._stamp(head), **self._step_fields())
+            event = StepFenced(**self._stamp(head), **self._step_fields())
             self._commit(head, event, EntryWrite(entry, entries.fence(entry, self.request.step_id, self.tool.name)))
             return self._answer("fenced")
         if entry is None or decision.action == "nothing":
@@ -157,7 +158,8 @@ class _StepUndo:
         except HeadChanged as error:
             raise StepPaused(error.message) from error
         except StepChanged as error:
-            raise StepFenced(error.message) from error
+            # An attempt reported, or another undo was quicker: read again, and decide anew.
+            raise StepBusy(error.message, step_id=self.request.step_id) from error
 
     # ── common ──────────────────────────────────────────────────────────────────────────────────────────────
 
