@@ -232,6 +232,36 @@ def test_the_journals_stream_is_published_and_never_stuck(template: Template) ->
     assert 0 < mapping["MaximumRecordAgeInSeconds"] <= 24 * 3600
 
 
+def test_the_janitor_hears_of_every_execution_that_was_lost(template: Template) -> None:
+    machines = set(template.of_type("AWS::StepFunctions::StateMachine"))
+    heard = [
+        rule["EventPattern"]["detail"]
+        for rule in template.of_type("AWS::Events::Rule").values()
+        if rule.get("EventPattern", {}).get("detail-type") == ["Step Functions Execution Status Change"]
+    ]
+    assert [set(detail["status"]) for detail in heard] == [{"FAILED", "TIMED_OUT", "ABORTED"}]
+    assert {arn["Ref"] for arn in heard[0]["stateMachineArn"]} == machines
+
+
+def test_no_event_for_a_function_is_lost_or_refused(template: Template) -> None:
+    permitted = {
+        item["SourceArn"]["Fn::GetAtt"][0]: item["FunctionName"]["Fn::GetAtt"][0]
+        for item in template.of_type("AWS::Lambda::Permission").values()
+        if item["Principal"] == "events.amazonaws.com"
+    }
+    functions = set(template.of_type("AWS::Lambda::Function"))
+    aimed = 0
+    for name, rule in template.of_type("AWS::Events::Rule").items():
+        for target in rule["Targets"]:
+            resource = target["Arn"]["Fn::GetAtt"][0]
+            if resource in functions:
+                aimed += 1
+                assert permitted[name] == resource
+                assert target["DeadLetterConfig"]["Arn"], f"what {name} cannot deliver is lost"
+                assert 0 < target["RetryPolicy"]["MaximumRetryAttempts"] <= 185
+    assert aimed > 0
+
+
 def test_queues_are_encrypted(template: Template) -> None:
     queues = template.of_type("AWS::SQS::Queue")
     assert queues
