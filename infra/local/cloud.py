@@ -4,6 +4,7 @@ Nothing of the system is rebuilt for it. The tables, functions, state machines a
 that is deployed; only AWS underneath is replaced. docs/local-cloud.md says what is imitated and what is not.
 """
 
+import gc
 import json
 import threading
 import time
@@ -155,6 +156,9 @@ class LocalCloud:
         if self._isolation == "threads":
             stack.enter_context(environment(self._shared_environment()))
         self._start_deliveries(stack, durability, functions)
+        # What is there by now stays until the stop: the garbage collector need not look through it again and again.
+        gc.freeze()
+        stack.callback(gc.unfreeze)
 
     def _open_data_dir(self, stack: ExitStack) -> Durability | None:
         if self._data_dir is None:

@@ -1,6 +1,7 @@
 """The life of an execution in moto: how it starts, how it ends, and who is told."""
 
 import datetime
+import functools
 import json
 import logging
 import threading
@@ -41,6 +42,7 @@ from moto.stepfunctions.parser.utils import TMP_THREADS
 
 from infra.local.repairs import Repair, Undo
 from infra.local.repairs.stepfunctions_patching import replace
+from infra.local.spare_threads import Alarms, SpareThreads
 
 _LOG = logging.getLogger(__name__)
 
@@ -57,6 +59,9 @@ _TERMINAL_EVENTS = frozenset(
         HistoryEventType.ExecutionTimedOut,
     }
 )
+THREADS = SpareThreads("execution")
+"""Where executions and their tasks run."""
+_ALARMS = Alarms("execution timeouts")
 _subscribers: list[StatusCallback] = []
 _starting = threading.Lock()
 _ending = threading.Lock()
@@ -209,7 +214,7 @@ def _start_worker(self: ExecutionWorker) -> None:
     self.env = self._get_evaluation_environment()
     self.env.next_state_name = program.start_at.start_at_name
     _announce(self._execution_communication.execution)
-    threading.Thread(target=_work, args=(self, program), daemon=True).start()
+    THREADS.run(lambda: _work(self, program))
 
 
 def _work(worker: ExecutionWorker, program: Program) -> None:
@@ -225,21 +230,19 @@ def _work(worker: ExecutionWorker, program: Program) -> None:
         event_details=EventDetails(executionStartedEventDetails=details),
         update_source_event_id=False,
     )
-    timer = _start_timer(worker, program)
+    cancel_timeout = _set_timeout(worker, program)
     EvalComponent.eval(program, env)
-    if timer:
-        timer.cancel()
+    cancel_timeout()
     worker._execution_communication.terminated()
 
 
-def _start_timer(worker: ExecutionWorker, program: Program) -> threading.Timer | None:
+def _set_timeout(worker: ExecutionWorker, program: Program) -> Callable[[], None]:
     if not program.timeout_seconds:
-        return None
+        return lambda: None
     execution: Execution = worker._execution_communication.execution
-    timer = threading.Timer(program.timeout_seconds.timeout_seconds, _time_out, args=(execution,))
-    timer.daemon = True
-    timer.start()
-    return timer
+    # A time out waits for locks and tells others, so it does not hold up the other alarms.
+    ring = functools.partial(THREADS.run, lambda: _time_out(execution))
+    return _ALARMS.after(program.timeout_seconds.timeout_seconds, ring)
 
 
 def _eval_nested(self: Program, env: Environment) -> None:

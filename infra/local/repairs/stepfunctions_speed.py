@@ -13,6 +13,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEventException
 from moto.stepfunctions.parser.asl.component.common.path import result_path
 from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
+from moto.stepfunctions.parser.asl.component.state.exec import execute_state
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 from moto.stepfunctions.parser.asl.eval import states
 from moto.stepfunctions.parser.asl.eval.environment import Environment
@@ -23,6 +24,7 @@ from moto.stepfunctions.responses import StepFunctionResponse
 
 from infra.local.direct_calls import answer_directly
 from infra.local.repairs import Repair, Undo
+from infra.local.repairs.stepfunctions_executions import THREADS
 from infra.local.repairs.stepfunctions_patching import replace
 
 _INTERPRETER = "moto.stepfunctions.parser."
@@ -102,6 +104,16 @@ def _install_cheap_copies() -> Undo:
     )
 
 
+class _Task:
+    """Looks like the thread that moto makes for a task, and runs it on one that is there already."""
+
+    def __init__(self, target: Callable[[], None], daemon: bool) -> None:
+        self._target, self.daemon = target, daemon
+
+    def start(self) -> None:
+        THREADS.run(self._target)
+
+
 def _say_nothing(self: EvalComponent, *_: FailureEventException | Exception, **__: Any) -> None:
     """An error inside an execution belongs in its history, where it already is."""
 
@@ -126,6 +138,11 @@ REPAIRS: tuple[Repair, ...] = (
         "stepfunctions-direct-calls",
         "starting and describing an execution are signed, sent and taken apart as HTTP inside one process",
         lambda: answer_directly("stepfunctions", StepFunctionResponse, _CALLS),
+    ),
+    Repair(
+        "stepfunctions-spare-threads",
+        "every attempt of a task starts a thread of its own, to be able to give up on it",
+        lambda: replace((execute_state, "Thread", _Task)),
     ),
     Repair(
         "stepfunctions-cheap-copies",

@@ -164,6 +164,10 @@ def life(rig: Rig) -> Any:
     seen: list[str] = []
     unsubscribe = subscribe(lambda detail: seen.append(detail["status"]))
     rig.run(_CHILD)
+    # Whoever asks may see the end before it is announced.
+    end = time.monotonic() + 1
+    while len(seen) < 2 and time.monotonic() < end:
+        time.sleep(0.001)
     unsubscribe()
     return seen
 
@@ -319,6 +323,16 @@ def direct_calls(rig: Rig) -> Any:
     rig.client.describe_execution(executionArn=rig.client.start_execution(stateMachineArn=arn)["executionArn"])
     undo()
     return requests
+
+
+@probe("spare-threads", 1)
+def spare_threads(rig: Rig) -> Any:
+    """On how many threads ten tasks ran that follow each other."""
+    threads: list[threading.Thread] = []
+    rig.handlers["which"] = lambda _: threads.append(threading.current_thread())
+    states = {f"A{n}": call("which", {}, Next=f"A{n + 1}") for n in range(10)}
+    rig.run(machine("A0", **states, A10=_SUCCEED))
+    return len({id(thread) for thread in threads})
 
 
 @probe("cheap-copies", True)
