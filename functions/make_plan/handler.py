@@ -11,6 +11,7 @@ from apex.schema.ids import WorkflowRef
 
 @lambda_handler(service="make-plan")
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
-    """``{tenant, workflow_id, generation}`` -> ``{found, waves, wave_count}``; fails with ``GoalNotPlanned`` or ``PlanInvalid``."""
+    """``{tenant, workflow_id, generation}`` -> ``{found, waves, wave_count}``; fails with ``GoalNotPlanned`` or
+    ``PlanInvalid``."""
     ref = WorkflowRef(event["tenant"], event["workflow_id"])
     return make_plan(house(), registry(), planner(), ref, event["generation"])

@@ -11,6 +11,7 @@ from apex.schema.ids import WorkflowRef
 
 @lambda_handler(service="start-rollback")
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
-    """``{tenant, workflow_id, generation, door, failure: {step_id, error, cause}}`` -> ``{mode, generation, started}``."""
+    """``{tenant, workflow_id, generation, door, failure: {step_id, error, cause}}`` -> ``{mode, generation,
+    started}``."""
     ref = WorkflowRef(event["tenant"], event["workflow_id"])
     return start_rollback(house(), ref, event["generation"], failure_of(event["failure"]), event["door"])

@@ -1,4 +1,5 @@
-"""A whole system on this machine, ready for goals: the outside world, the local cloud on top of it, and a tenant's data."""
+"""A whole system on this machine, ready for goals: the outside world, the local cloud on top of it, and a tenant's
+data."""
 
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any, Self
 
 from apex import faults
 from apex.app.house import House, Settings, build_house
+from apex.app.janitor import look_after
 from apex.app.submit import Goal, Submitted, submit
 from apex.errors import LocalCloudError, ToolRejected
 from apex.ports.store import RecordWrite
@@ -17,11 +19,16 @@ from apex.schema.events import JournalEvent
 from apex.schema.ids import WorkflowRef, execution_name
 from apex.schema.ledger import Head, Mode
 from infra.local.cloud import Isolation, LocalCloud
+from infra.local.lambdas import AroundInvoke
 from infra.local.lambdas.logs import LogLine
 from infra.local.providers import Providers
 
 _POLL_SECONDS = 0.02
 _LOOK_SECONDS = 1.0
+_IDLE_SECONDS = 150.0
+"""A workflow on which nothing worked for so long was passed over by two sweeps of the janitor."""
+_ALL = 100_000
+"""More workflows than one machine has open."""
 _AT_WORK = frozenset({Mode.RUNNING, Mode.ROLLING_BACK})
 SAMPLE_CUSTOMER = {"name": "Ana Ruiz", "email": "ana@example.com", "card": "card-on-file"}
 
@@ -33,8 +40,9 @@ def _ignore(line: LogLine) -> None:
 class LocalSession:
     """Providers and local cloud together; a context manager.
 
-    ``data_dir`` keeps everything on disk, the providers' books included. ``injector`` listens at the fault points of this process.
-    ``on_log`` gets the handlers' log lines. ``time_scale`` shortens waits and retry pauses.
+    ``data_dir`` keeps everything on disk, the providers' books included; what an earlier process left unfinished there
+    goes on by itself. ``injector`` listens at the fault points of this process, ``around_invoke`` wraps every invocation
+    of a function. ``on_log`` gets the handlers' log lines. ``time_scale`` shortens waits, retry pauses and schedules.
     """
 
     def __init__(
@@ -43,12 +51,14 @@ class LocalSession:
         *,
         isolation: Isolation = "threads",
         injector: faults.Injector | None = None,
+        around_invoke: AroundInvoke | None = None,
         on_log: Callable[[LogLine], None] = _ignore,
         time_scale: float = 1.0,
     ) -> None:
         self._data_dir = data_dir
         self._isolation: Isolation = isolation
         self._injector = injector
+        self._around_invoke = around_invoke
         self._on_log = on_log
         self._time_scale = time_scale
         self._stack = ExitStack()
@@ -67,12 +77,25 @@ class LocalSession:
             self.house = build_house(
                 self._settings(), {name: self.cloud.client(name) for name in ("dynamodb", "s3", "stepfunctions")}
             )
+            if self._data_dir is not None:
+                self._carry_on()
             self._stack = stack.pop_all()
         return self
 
+    def _carry_on(self) -> None:
+        """Executions end with their process: of every open workflow there is none, whatever an earlier process had
+        begun."""
+        for ref in self.house.store.open_workflows(limit=_ALL):
+            look_after(self.house, ref, unstarted_after=timedelta(0))
+
     def _local_cloud(self, parameters: dict[str, str]) -> LocalCloud:
         return LocalCloud(
-            self._data_dir, self._isolation, parameters, on_log=self._on_log, time_scale=self._time_scale
+            self._data_dir,
+            self._isolation,
+            parameters,
+            around_invoke=self._around_invoke,
+            on_log=self._on_log,
+            time_scale=self._time_scale,
         )
 
     def __exit__(
@@ -94,12 +117,7 @@ class LocalSession:
     def submit(self, goal: Goal) -> Submitted:
         """Accept a goal and start it; the tenant gets a sample customer ``me`` on first use."""
         self._seed(goal.tenant)
-        submitted = submit(self.house, goal)
-        head = submitted.head
-        if head.mode is Mode.ROLLING_BACK:
-            # Here executions end with their process: a rollback that an earlier one began goes on in this one.
-            self.house.executions.start_rollback(head.tenant, head.workflow_id, head.generation)
-        return submitted
+        return submit(self.house, goal)
 
     def _seed(self, tenant: str) -> None:
         store = self.house.store
@@ -113,12 +131,15 @@ class LocalSession:
         timeout: timedelta = timedelta(minutes=5),
         on_event: Callable[[JournalEvent], None] | None = None,
     ) -> Head:
-        """Wait until the workflow is final and its executions have ended, showing each journal event to ``on_event`` as it comes.
+        """Wait until the workflow is final and its executions have ended, showing each journal event to ``on_event``
+        as it comes.
 
-        Raises ``LocalCloudError`` when that takes longer than ``timeout``, or when nothing works on the workflow any more.
+        Raises ``LocalCloudError`` when that takes longer than ``timeout``, or when nothing works on the workflow any
+        more.
         """
         ends = time.monotonic() + timeout.total_seconds()
         next_look = time.monotonic() + _LOOK_SECONDS
+        worked_at, worked_on = time.monotonic(), None
         seen = 0
         while True:
             head = self.house.store.head(ref)
@@ -131,20 +152,21 @@ class LocalSession:
             if time.monotonic() > ends:
                 raise LocalCloudError(f"workflow {ref.workflow_id} is still {head.mode.value} after {timeout}")
             if time.monotonic() > next_look:
-                self._require_work(ref, head)
+                if head.mode not in _AT_WORK or head != worked_on or self._running(ref, head.generation):
+                    worked_at, worked_on = time.monotonic(), head
+                elif time.monotonic() > worked_at + max(_IDLE_SECONDS * self._time_scale, 5 * _LOOK_SECONDS):
+                    raise self._nothing_works(ref, head)
                 next_look = time.monotonic() + _LOOK_SECONDS
             time.sleep(_POLL_SECONDS)
 
-    def _require_work(self, ref: WorkflowRef, head: Head) -> None:
-        """A workflow that runs or rolls back has a running execution, or has just moved on."""
-        if head.mode not in _AT_WORK or self._running(ref, head.generation) or self.house.store.head(ref) != head:
-            return
-        client = self.cloud.client("stepfunctions")
-        last = client.describe_execution(executionArn=self._executions(ref, head.generation)[-1])
-        raise LocalCloudError(
-            f"workflow {ref.workflow_id} is {head.mode.value}, but its execution {last['name']} ended {last['status']}: "
-            f"{last.get('error', 'no error')} {last.get('cause', '')}".rstrip()
-        )
+    def _nothing_works(self, ref: WorkflowRef, head: Head) -> LocalCloudError:
+        told = f"workflow {ref.workflow_id} is {head.mode.value}, but nothing works on it"
+        arns = self._executions(ref, head.generation)
+        if not arns:
+            return LocalCloudError(f"{told}: it has no execution")
+        last = self.cloud.client("stepfunctions").describe_execution(executionArn=arns[-1])
+        why = f"{last.get('error', 'no error')} {last.get('cause', '')}".rstrip()
+        return LocalCloudError(f"{told}: execution {last['name']} ended {last['status']}: {why}")
 
     def transitions(self, ref: WorkflowRef) -> int:
         """State transitions of all executions of the workflow: what Step Functions bills."""
@@ -162,7 +184,8 @@ class LocalSession:
     def _running(self, ref: WorkflowRef, generation: int) -> bool:
         client = self.cloud.client("stepfunctions")
         return any(
-            client.describe_execution(executionArn=arn)["status"] == "RUNNING" for arn in self._executions(ref, generation)
+            client.describe_execution(executionArn=arn)["status"] == "RUNNING"
+            for arn in self._executions(ref, generation)
         )
 
     def _executions(self, ref: WorkflowRef, generation: int) -> list[str]:
@@ -183,7 +206,9 @@ class LocalSession:
 
 
 def failing(target: str) -> faults.Injector:
-    """An injector that has every attempt of one step refused, as a provider would refuse it; ``target`` is a step id or a tool name."""
+    """An injector that has every attempt of one step refused, as a provider would refuse it; ``target`` is a step id
+    or a tool name."""
+
     def strike(reached: faults.Reached) -> None:
         if reached.point is faults.FaultPoint.AFTER_INTENT and target in (reached.step_id, reached.tool):
             raise ToolRejected(f"made to fail by --fail {target}")

@@ -1,4 +1,5 @@
-"""What every tool must keep, whoever wrote it: found from the folders, so that a new tool is covered the moment it is there."""
+"""What every tool must keep, whoever wrote it: found from the folders, so that a new tool is covered the moment it is
+there."""
 
 from datetime import UTC, datetime
 from typing import Any

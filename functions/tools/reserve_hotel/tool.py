@@ -30,7 +30,10 @@ class Reservation(Output):
 
 @tool(
     description="Reserve a room in the cheapest hotel near a place.",
-    examples=("Reserve a hotel near the Eiffel Tower tomorrow", "Reserve a hotel near Hyde Park on Friday for 2 nights"),
+    examples=(
+        "Reserve a hotel near the Eiffel Tower tomorrow",
+        "Reserve a hotel near Hyde Park on Friday for 2 nights",
+    ),
     lane=Lane.YELLOW,
     effect=Effect.REVERSIBLE,
     undo_of_absent=UndoOfAbsent.FENCES,

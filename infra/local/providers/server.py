@@ -77,7 +77,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return refusal.answer
         except HangUp:
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001 - a provider answers 500 to whatever went wrong in it
             traceback.print_exc()
             return Answer(500, {"code": "internal_error", "message": "the provider failed"})
 

@@ -1,8 +1,9 @@
 """One running system per module, and the providers' own books as witnesses."""
 
 import json
+import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -10,12 +11,13 @@ from uuid import uuid4
 
 import pytest
 
-from apex.app.submit import Goal
+from apex.app.submit import DEFAULT_DEADLINE, Goal
 from apex.schema.events import JournalEvent
-from apex.schema.ids import WorkflowRef
+from apex.schema.ids import WorkflowRef, effect_key
 from apex.schema.ledger import EffectState, Head
 from apex.schema.plan import Plan
 from infra.local.session import LocalSession
+from tests.integration.sagas.trouble import Clockwork, Interference
 
 TRIP = "Book a flight to {city} tomorrow, reserve a hotel near {place} and charge {amount} to my card"
 
@@ -25,20 +27,44 @@ class System:
     """The running system, seen from outside."""
 
     session: LocalSession
+    interference: Interference
 
-    def run(self, goal: str, *, plan: dict[str, Any] | None = None, key: str | None = None, tenant: str = "acme") -> "Run":
+    def run(
+        self, goal: str, *, plan: dict[str, Any] | None = None, key: str | None = None, tenant: str = "acme"
+    ) -> "Run":
         """Submit and wait for the end."""
-        submitted = self.session.submit(
-            Goal(
-                tenant=tenant,
-                user_id="ana",
-                text=goal,
-                idempotency_key=key or str(uuid4()),
-                plan=None if plan is None else Plan.model_validate(plan),
-            )
+        return self.wait(self.submit(goal, plan=plan, key=key, tenant=tenant))
+
+    def submit(
+        self,
+        goal: str,
+        *,
+        plan: dict[str, Any] | None = None,
+        key: str | None = None,
+        tenant: str = "acme",
+        deadline: timedelta = DEFAULT_DEADLINE,
+    ) -> WorkflowRef:
+        """Submit only."""
+        asked = Goal(
+            tenant=tenant,
+            user_id="ana",
+            text=goal,
+            idempotency_key=key or str(uuid4()),
+            plan=None if plan is None else Plan.model_validate(plan),
+            deadline=deadline,
         )
-        head = self.session.wait(submitted.head.ref, timeout=timedelta(seconds=60))
-        return Run(self, head)
+        return self.session.submit(asked).head.ref
+
+    def wait(self, ref: WorkflowRef, seconds: float = 60) -> "Run":
+        """Wait for the end of a workflow."""
+        return Run(self, self.session.wait(ref, timeout=timedelta(seconds=seconds)))
+
+    def eventually(self, holds: Callable[[], Any], seconds: float = 30) -> None:
+        """Wait until something holds that happens in the background."""
+        end = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < end, "it never came to pass"
+            time.sleep(0.02)
 
     def trip(self, city: str = "Paris", place: str = "the Eiffel Tower", amount: str = "$900") -> "Run":
         """Carry out the trip goal."""
@@ -90,6 +116,17 @@ class Run:
         """The events of one type, in order."""
         return [event for event in self.events if event.type == name]
 
+    def effects(self, provider: str) -> list[str]:
+        """What this workflow did at a provider, by the provider's own book: ``apply`` and ``undo``, in order."""
+        store = self.system.session.house.store
+        entries = store.entries(self.ref).values()
+        keys = {
+            effect_key(self.ref.workflow_id, entry.step_id, "run", epoch)
+            for entry in entries
+            for epoch in range(entry.epoch + 1)
+        }
+        return [booked["kind"] for booked in self.system.books(provider) if booked["key"] in keys]
+
     @property
     def states(self) -> dict[str, EffectState]:
         """What the ledger says of each step."""
@@ -97,10 +134,12 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[System]:
-    """A system that stays up for the module."""
-    with LocalSession() as session:
-        yield System(session)
+def running(request: pytest.FixtureRequest) -> Iterator[System]:
+    """A system that stays up for the module; its pauses last ``TIME_SCALE`` times as long, where the module says so."""
+    interference = Interference()
+    time_scale = getattr(request.module, "TIME_SCALE", 1.0)
+    with LocalSession(around_invoke=interference, time_scale=time_scale) as session:
+        yield System(session, interference)
 
 
 @pytest.fixture
@@ -108,7 +147,14 @@ def system(running: System) -> System:
     """The running system with empty books at the providers."""
     for provider in running.session.providers.urls:
         running.ask(provider, "/reset", {})
+    running.interference.clear()
     return running
+
+
+@pytest.fixture
+def clockwork(monkeypatch: pytest.MonkeyPatch) -> Clockwork:
+    """The time that the handlers read, to be moved forward."""
+    return Clockwork(monkeypatch)
 
 
 def step(step_id: str, tool: str, *depends_on: str, **given: Any) -> dict[str, Any]:

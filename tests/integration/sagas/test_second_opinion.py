@@ -1,4 +1,5 @@
-"""Every kind of run once more, and then a second, independent interpreter on the same definitions and the same answers."""
+"""Every kind of run once more, and then a second, independent interpreter on the same definitions and the same
+answers."""
 
 from infra.local.asl_oracle import compare_all
 from tests.integration.sagas.conftest import System, note, step
@@ -15,7 +16,9 @@ def test_an_independent_interpreter_takes_the_same_way_through_every_scenario(sy
     system.run("a diamond", plan={"steps": [note("s1"), note("s2", "s1"), note("s3", "s1"), note("s4", "s2", "s3")]})
     system.run(
         "one of two fails",
-        plan={"steps": [note("s1"), step("s2", "search_database", collection="customers", key="nobody"), note("s3", "s1")]},
+        plan={
+            "steps": [note("s1"), step("s2", "search_database", collection="customers", key="nobody"), note("s3", "s1")]
+        },
     )
     system.run("a broken plan", plan={"steps": [note("s1", "s1")]})
 

@@ -36,8 +36,8 @@
         ├── DataDirectoryBusy
         └── TemplateNotSupported
 
-Each class has a stable ``code`` (never reused), a ``cause`` and a ``remedy``: what happened in general and what the person
-can do next. The same code appears in logs, problem documents and docs/errors.md. Messages carry no secrets.
+Each class has a stable ``code`` (never reused), a ``cause`` and a ``remedy``: what happened in general and what the
+person can do next. The same code appears in logs, problem documents and docs/errors.md. Messages carry no secrets.
 """
 
 from typing import Any, ClassVar

@@ -18,7 +18,8 @@ class EventBus:
         self._name = name
 
     def publish(self, envelopes: Sequence[EventEnvelope]) -> list[bool]:
-        """Send the envelopes; answers, one by one, whether the bus took it. The bus does not deduplicate: consumers go by ``eventId``."""
+        """Send the envelopes; answers, one by one, whether the bus took it. The bus does not deduplicate: consumers
+        go by ``eventId``."""
         taken: list[bool] = []
         for start in range(0, len(envelopes), _BATCH):
             part = envelopes[start : start + _BATCH]

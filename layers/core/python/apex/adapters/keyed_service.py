@@ -37,7 +37,8 @@ class KeyedService:
         return self._request(call, "POST", f"/{self._collection}", body=body, key=call.key)
 
     def undo(self, call: KeyedCall) -> None:
-        """Take the effect back. Where there was none the provider now refuses the key for good, which is as good as undone."""
+        """Take the effect back. Where there was none the provider now refuses the key for good, which is as good as
+        undone."""
         try:
             self._request(call, "POST", f"{self._by_key(call)}/{self._undo}", body={}, key=call.key)
         except ToolRejected as error:
@@ -47,8 +48,8 @@ class KeyedService:
     def find(self, call: KeyedCall) -> tuple[bool, dict[str, Any]] | None:
         """Whether the effect exists, and what the provider tells of it; None where it has not seen the key.
 
-        A key that was refused, undone or revoked has no effect and will have none: the provider repeats that answer for as long as it
-        remembers the key, which is far longer than a request can be under way.
+        A key that was refused, undone or revoked has no effect and will have none: the provider repeats that answer
+        for as long as it remembers the key, which is far longer than a request can be under way.
         """
         try:
             answer = self._request(call, "GET", self._by_key(call))

@@ -17,8 +17,8 @@ from apex.schema.plan import Step
 def close_workflow(house: House, ref: WorkflowRef, generation: int) -> dict[str, Any]:
     """Write the last event; answers ``{status}``, also when the workflow ended before.
 
-    Raises ``StepUnresolved`` where a step of a running workflow is not confirmed (its state machine then rolls back), and ``StepPaused``
-    where a newer generation has taken over.
+    Raises ``StepUnresolved`` where a step of a running workflow is not confirmed (its state machine then rolls back),
+    and ``StepPaused`` where a newer generation has taken over.
     """
     head = house.store.head(ref)
     if head.mode.is_final:
@@ -76,7 +76,9 @@ def _rolled_back(head: Head, entries: dict[str, Entry], now: datetime) -> tuple[
             parked_steps=tuple(stuck),
         )
         return event, Mode.PARKED
-    undone = {e.step_id: e.state.value for e in entries.values() if e.state in {EffectState.COMPENSATED, EffectState.FENCED}}
+    undone = {
+        e.step_id: e.state.value for e in entries.values() if e.state in {EffectState.COMPENSATED, EffectState.FENCED}
+    }
     return (
         WorkflowFailed(
             **stamp(head, now),

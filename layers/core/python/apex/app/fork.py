@@ -20,12 +20,21 @@ _BORROWS_PER_TRANSACTION = 40
 
 
 def fork(
-    house: House, registry: Registry, ref: WorkflowRef, from_step: str, operator: Operator, *, plan: Plan | None = None, key: str
+    house: House,
+    registry: Registry,
+    ref: WorkflowRef,
+    from_step: str,
+    operator: Operator,
+    *,
+    plan: Plan | None = None,
+    key: str,
 ) -> Head:
-    """Start a new workflow that uses the confirmed steps planned before ``from_step``, with the old plan or an edited one.
+    """Start a new workflow that uses the confirmed steps planned before ``from_step``, with the old plan or an edited
+    one.
 
-    The borrowed effects stay the old workflow's: the fork never undoes them. ``key`` names the fork: the same key again is the same fork.
-    Raises ``InvalidInput`` where the step is not in the plan, ``PlanInvalid`` for a broken plan, and ``Conflict`` for a fork that exists.
+    The borrowed effects stay the old workflow's: the fork never undoes them. ``key`` names the fork: the same key
+    again is the same fork. Raises ``InvalidInput`` where the step is not in the plan, ``PlanInvalid`` for a broken
+    plan, and ``Conflict`` for a fork that exists.
     """
     old = house.store.head(ref)
     steps = house.store.steps(ref)

@@ -1,4 +1,5 @@
-"""Hands a workflow to a fresh execution: a long plan before its history is full, a stopped one when somebody resumes it."""
+"""Hands a workflow to a fresh execution: a long plan before its history is full, a stopped one when somebody resumes
+it."""
 
 from typing import Any
 

@@ -72,7 +72,9 @@ def build_house(settings: Settings, clients: Mapping[str, Any]) -> House:
     )
     return House(
         store=DynamoStore(clients["dynamodb"], names, s3=clients["s3"], clock=clock),
-        executions=StepFunctionsExecutions(clients["stepfunctions"], settings.agent_machine_arn, settings.rollback_machine_arn),
+        executions=StepFunctionsExecutions(
+            clients["stepfunctions"], settings.agent_machine_arn, settings.rollback_machine_arn
+        ),
         clock=clock,
     )
 
@@ -101,8 +103,9 @@ def _publishing(bus: str, payload_bucket: str | None) -> Publishing:
 
 
 def _client(name: str) -> Any:
-    import boto3  # noqa: PLC0415 - the tools' contracts are read without it
-    from botocore.config import Config  # noqa: PLC0415
+    import boto3
+    from botocore.config import Config
 
     config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "max_attempts": 3})
-    return boto3.client(name, config=config)
+    client: Any = boto3.client  # its stubs know each service by a literal name only
+    return client(name, config=config)

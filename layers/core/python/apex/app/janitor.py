@@ -1,7 +1,8 @@
 """Sees that every workflow ends, also when its execution was stopped, lost or never started.
 
-Two ways in: Step Functions says that an execution ended badly, and a sweep looks at every open workflow once a minute. Both only look
-at the head, and everything they start can be started twice, so it does not matter which comes first.
+Two ways in: Step Functions says that an execution ended badly, and a sweep looks at every open workflow once a
+minute. Both only look at the head, and everything they start can be started twice, so it does not matter which comes
+first.
 """
 
 import json
@@ -26,13 +27,16 @@ Action = Literal["nothing", "started", "rollback"]
 def execution_ended(house: House, ref: WorkflowRef, generation: int, status: str, *, rollback: bool) -> Action:
     """An execution of either machine ended as FAILED, TIMED_OUT or ABORTED. Answers what was done about it.
 
-    An execution that handed over properly left the head in a later generation or another mode, so there is nothing to do.
+    An execution that handed over properly left the head in a later generation or another mode, so there is nothing to
+    do.
     """
     head = house.store.head(ref)
     if head.generation != generation or head.mode.is_final:
         return "nothing"
     if not rollback and head.mode is Mode.RUNNING:
-        failure = Failure(error=f"Execution.{status}", message=f"the execution of generation {generation} ended as {status}")
+        failure = Failure(
+            error=f"Execution.{status}", message=f"the execution of generation {generation} ended as {status}"
+        )
         start_rollback(house, ref, generation, failure, "janitor")
         return "rollback"
     if rollback and head.mode is Mode.ROLLING_BACK:
@@ -41,7 +45,8 @@ def execution_ended(house: House, ref: WorkflowRef, generation: int, status: str
 
 
 def sweep(house: House, *, limit: int = 200) -> dict[str, Action]:
-    """Look at the open workflows, oldest first; answers what was done, by workflow id (those left alone are not listed)."""
+    """Look at the open workflows, oldest first; answers what was done, by workflow id (those left alone are not
+    listed)."""
     done: dict[str, Action] = {}
     for ref in house.store.open_workflows(limit=limit):
         action = look_after(house, ref)
@@ -51,19 +56,14 @@ def sweep(house: House, *, limit: int = 200) -> dict[str, Action]:
 
 
 def look_after(house: House, ref: WorkflowRef, *, unstarted_after: timedelta = UNSTARTED_AFTER) -> Action:
-    """Bring one workflow on: start what was never started, roll back what is past its deadline or has lost its execution."""
+    """Bring one workflow on: start what was never started, roll back what is past its deadline or has lost its
+    execution."""
     head = house.store.head(ref)
-    now = house.clock.now()
+    if head.mode is Mode.ROLLING_BACK:
+        return _look_after_rollback(house, head)
     if head.mode.is_final:
         return "nothing"
-    if head.mode is Mode.ROLLING_BACK:
-        status = house.executions.rollback_status(ref.workflow_id, head.generation)
-        if status == "RUNNING":
-            return "nothing"
-        if status is None:
-            house.executions.start_rollback(ref.tenant, ref.workflow_id, head.generation)
-            return "started"
-        return _roll_back_anew(house, head, f"the rollback ended as {status} without closing the workflow")
+    now = house.clock.now()
     if now > head.deadline:
         failure = Failure(error="DeadlinePassed", message=f"the workflow was to end by {head.deadline.isoformat()}")
         start_rollback(house, ref, head.generation, failure, "janitor")
@@ -74,9 +74,19 @@ def look_after(house: House, ref: WorkflowRef, *, unstarted_after: timedelta = U
     if status is None and now >= head.created_at + unstarted_after:
         house.executions.start_agent(ref.tenant, ref.workflow_id, head.generation)
         return "started"
-    if status is None or status == "RUNNING":
+    if status in (None, "RUNNING"):
         return "nothing"
-    return execution_ended(house, ref, head.generation, status, rollback=False)
+    return execution_ended(house, ref, head.generation, str(status), rollback=False)
+
+
+def _look_after_rollback(house: House, head: Head) -> Action:
+    status = house.executions.rollback_status(head.workflow_id, head.generation)
+    if status == "RUNNING":
+        return "nothing"
+    if status is None:
+        house.executions.start_rollback(head.tenant, head.workflow_id, head.generation)
+        return "started"
+    return _roll_back_anew(house, head, f"the rollback ended as {status} without closing the workflow")
 
 
 def _roll_back_anew(house: House, head: Head, why: str) -> Action:

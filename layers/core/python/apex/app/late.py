@@ -17,9 +17,9 @@ from apex.workflow.decisions import decide_late
 def report_late(house: House, request: StepRequest, contract: Contract, attempt: Entry, result: Any) -> None:
     """Record the effect of an attempt whose step was changed meanwhile.
 
-    An effect that came after its fence or compensation reopens the workflow, even a finished one. The janitor starts the rollback for it: on the
-    event, or at the latest in its next sweep. Where the outcome was merely unknown it is now known; where a newer attempt speaks for the same key there
-    is nothing to say.
+    An effect that came after its fence or compensation reopens the workflow, even a finished one. The janitor starts
+    the rollback for it: on the event, or at the latest in its next sweep. Where the outcome was merely unknown it is
+    now known; where a newer attempt speaks for the same key there is nothing to say.
     """
     while True:
         view = house.store.view(request.ref, request.step_id)

@@ -41,7 +41,8 @@ class Operator:
 
 
 def retry_step(house: House, ref: WorkflowRef, step_id: str, operator: Operator) -> Head:
-    """Put an undone, fenced or rejected step back to its beginning, as a new effect under a new key. ``resume`` then runs it."""
+    """Put an undone, fenced or rejected step back to its beginning, as a new effect under a new key. ``resume`` then
+    runs it."""
     head, entry = _stopped(house, ref, step_id, Trigger.RETRY)
     after = entries.retry(_present(entry, step_id))
     event = StepRetried(**_stamp(house, head), step_id=step_id, tool_name=after.tool, epoch=after.epoch)
@@ -95,7 +96,14 @@ def abandon(house: House, ref: WorkflowRef, operator: Operator) -> Head:
     if head.mode is not Mode.PARKED:
         raise Conflict(f"only a parked workflow can be abandoned, this one is {head.mode.value}")
     return _decide(
-        house, head, "abandon", operator, None, None, WorkflowAbandoned(**_stamp(house, head)), update={"abandoned": True}
+        house,
+        head,
+        "abandon",
+        operator,
+        None,
+        None,
+        WorkflowAbandoned(**_stamp(house, head)),
+        update={"abandoned": True},
     )
 
 
@@ -136,10 +144,14 @@ def _stopped(house: House, ref: WorkflowRef, step_id: str, trigger: Trigger) -> 
     if view.spec is None:
         raise InvalidInput(f"the workflow has no step {step_id}")
     if view.head.mode not in _STOPPED:
-        raise Conflict(f"the workflow is {view.head.mode.value}; an operator decides about paused, failed and parked ones")
+        raise Conflict(
+            f"the workflow is {view.head.mode.value}; an operator decides about paused, failed and parked ones"
+        )
     state = view.entry.state if view.entry else EffectState.NONE
     if target(state, trigger) is None:
-        raise Conflict(f"step {step_id} is {state.value}; that cannot be decided about it", step_id=step_id, state=state.value)
+        raise Conflict(
+            f"step {step_id} is {state.value}; that cannot be decided about it", step_id=step_id, state=state.value
+        )
     return view.head, view.entry
 
 

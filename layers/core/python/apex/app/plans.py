@@ -6,7 +6,7 @@ from apex.app.facts import stamp
 from apex.app.house import House
 from apex.errors import HeadChanged, StepPaused
 from apex.policy.lanes import assess
-from apex.ports import Planner, PlanIndex, PlanProposal, PlanRequest
+from apex.ports import PlanIndex, Planner, PlanProposal, PlanRequest
 from apex.ports.store import Change
 from apex.schema.events import GoalReceived, PlanGenerated
 from apex.schema.ids import WorkflowRef, effect_key
@@ -20,11 +20,13 @@ from apex.workflow.waves import waves
 _RUNNING = frozenset({Mode.RUNNING})
 _UNKNOWN_TOOL_TIMEOUT = 910
 MAX_STEPS_PER_EXECUTION = 250
-"""An execution's history ends at 25,000 events; a step takes about ten, more with retries. Longer plans go on in a fresh execution."""
+"""An execution's history ends at 25,000 events; a step takes about ten, more with retries. Longer plans go on in a
+fresh execution."""
 
 
 def find_plan(house: House, registry: Registry, index: PlanIndex, ref: WorkflowRef, generation: int) -> dict[str, Any]:
-    """The plan that came with the goal, is journaled already, or is known to fit; answers ``{found, waves, wave_count, more}``.
+    """The plan that came with the goal, is journaled already, or is known to fit; answers ``{found, waves,
+    wave_count, more}``.
 
     Raises ``PlanInvalid`` where the plan that came with the goal breaks the tools' contracts.
     """
@@ -51,7 +53,9 @@ def make_plan(house: House, registry: Registry, planner: Planner, ref: WorkflowR
 def _running_head(house: House, ref: WorkflowRef, generation: int) -> Head:
     head = house.store.head(ref)
     if head.mode is not Mode.RUNNING or head.generation != generation:
-        raise StepPaused(f"the workflow is {head.mode.value} in generation {head.generation}, this execution is of {generation}")
+        raise StepPaused(
+            f"the workflow is {head.mode.value} in generation {head.generation}, this execution is of {generation}"
+        )
     return head
 
 
@@ -69,9 +73,11 @@ def _adopt(house: House, registry: Registry, head: Head, proposal: PlanProposal)
 
 
 def journal_plan(house: House, registry: Registry, head: Head, proposal: PlanProposal) -> Head:
-    """Check the plan and make it the workflow's; answers the head after it. The steps are stored before the event that refers to them.
+    """Check the plan and make it the workflow's; answers the head after it. The steps are stored before the event
+    that refers to them.
 
-    Raises ``PlanInvalid`` with every problem, and ``StepPaused`` where the workflow does not run in this generation any more.
+    Raises ``PlanInvalid`` with every problem, and ``StepPaused`` where the workflow does not run in this generation
+    any more.
     """
     validate_plan(proposal.plan, registry.contracts, policy=assess)
     steps = proposal.plan.steps
@@ -122,7 +128,8 @@ def _summary(registry: Registry, plan: Plan, done: frozenset[str]) -> dict[str, 
 
 
 def step_call(registry: Registry, step: Step) -> dict[str, Any]:
-    """How the state machines call a step: its id, its tool (which names the function) and the state's timeout in seconds."""
+    """How the state machines call a step: its id, its tool (which names the function) and the state's timeout in
+    seconds."""
     tool = registry.tools.get(step.tool)
     timeout = _UNKNOWN_TOOL_TIMEOUT if tool is None else tool.contract.state_timeout_seconds
     return {"step_id": step.id, "tool": step.tool, "timeout": timeout}

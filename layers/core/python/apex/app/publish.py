@@ -37,8 +37,8 @@ def envelope_of(event: JournalEvent) -> EventEnvelope:
 
 
 def publish(records: Sequence[dict[str, Any]], items: Items, bus: EventBus) -> dict[str, Any]:
-    """Publish a batch of stream records; answers ``{batchItemFailures}``: everything from the first failure on is delivered again,
-    so that a workflow's events keep their order."""
+    """Publish a batch of stream records; answers ``{batchItemFailures}``: everything from the first failure on is
+    delivered again, so that a workflow's events keep their order."""
     envelopes: list[EventEnvelope] = []
     sequence_numbers: list[str] = []
     failed: str | None = None

@@ -32,8 +32,8 @@ def describe(error: BaseException) -> str:
 
 
 def failure_of(caught: dict[str, Any]) -> Failure:
-    """A failure as a state machine caught it: ``{step_id?, error, cause}``, where the cause of a Lambda error is JSON text that may
-    have been cut off."""
+    """A failure as a state machine caught it: ``{step_id?, error, cause}``, where the cause of a Lambda error is JSON
+    text that may have been cut off."""
     cause = str(caught.get("cause") or "")
     try:
         message = str(json.loads(cause)["errorMessage"])

@@ -22,6 +22,7 @@ Door = Literal["catch", "janitor", "operator"]
 
 _ROLLING = frozenset({Mode.ROLLING_BACK})
 _OPEN = frozenset({EffectState.INTENDED, EffectState.UNKNOWN})
+_SETTLED = frozenset({EffectState.FENCED, EffectState.COMPENSATED, EffectState.PARKED, EffectState.BORROWED})
 _FENCES_PER_TRANSACTION = 40
 
 
@@ -29,7 +30,8 @@ def start_rollback(house: House, ref: WorkflowRef, generation: int, failure: Fai
     """Stop all steps from starting, take the next generation, and start the rollback machine for it.
 
     Answers ``{mode, generation, started}``. Safe to repeat: where a rollback is under way it is only made sure that its
-    machine runs. A workflow that has ended is reopened by an operator only; one that a newer generation took over is left alone.
+    machine runs. A workflow that has ended is reopened by an operator only; one that a newer generation took over is
+    left alone.
     """
     while True:
         head = house.store.head(ref)
@@ -77,8 +79,10 @@ def list_steps(house: House, registry: Registry, ref: WorkflowRef, generation: i
 
 
 def _is_to_undo(registry: Registry, step: Step, entry: Entry) -> bool:
-    """Steps without an effect are skipped, unless their attempt is open and has to be fenced; of a tool that is not
-    installed any more nobody can say."""
+    """Skipped are steps that an earlier walk has settled, and those without an effect, unless their attempt is open and
+    has to be fenced. Whether a tool that is not installed any more has an effect, nobody can say."""
+    if entry.state in _SETTLED:
+        return False
     tool = registry.tools.get(step.tool)
     return tool is None or tool.contract.effect is not Effect.NONE or entry.state in _OPEN
 
@@ -97,7 +101,8 @@ def _fence(house: House, head: Head, steps: Sequence[Step]) -> None:
 
 
 def park_step(house: House, ref: WorkflowRef, generation: int, step_id: str, reason: str) -> dict[str, Any]:
-    """Park a step whose undo could not be carried out; answers ``{step_id, outcome}``. Rollback goes on with the older steps."""
+    """Park a step whose undo could not be carried out; answers ``{step_id, outcome}``. Rollback goes on with the
+    older steps."""
     head = _rolling_head(house, ref, generation)
     entry = house.store.entries(ref, [step_id]).get(step_id)
     if entry is None or target(entry.state, Trigger.PARK) is None:
@@ -118,7 +123,9 @@ def _commit(house: House, change: Change, head: Head) -> Head:
 def _rolling_head(house: House, ref: WorkflowRef, generation: int) -> Head:
     head = house.store.head(ref)
     if head.mode is not Mode.ROLLING_BACK or head.generation != generation:
-        raise StepPaused(f"the workflow is {head.mode.value} in generation {head.generation}, this rollback is of {generation}")
+        raise StepPaused(
+            f"the workflow is {head.mode.value} in generation {head.generation}, this rollback is of {generation}"
+        )
     return head
 
 

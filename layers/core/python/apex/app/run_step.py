@@ -1,7 +1,7 @@
 """Runs one step: read, decide, write the intent, call the tool, write the outcome.
 
-The order is the whole point. The intent is in the ledger before the tool is called, so whoever comes later knows that an
-effect may exist; the outcome is written under the attempt's own id, so a late attempt cannot overwrite a newer one.
+The order is the whole point. The intent is in the ledger before the tool is called, so whoever comes later knows that
+an effect may exist; the outcome is written under the attempt's own id, so a late attempt cannot overwrite a newer one.
 """
 
 from dataclasses import dataclass
@@ -49,8 +49,10 @@ _RUNNING = frozenset({Mode.RUNNING})
 def run_step(house: House, tool: Tool[Any, Any], request: StepRequest) -> dict[str, Any]:
     """Run the step at most once; answers ``{step_id, outcome}``, also when it was done before.
 
-    Raises a ``StepError`` that says who should do what: ``StepBusy`` and ``StepRetryable`` ask to be called again, ``StepUnknown`` too
-    (the next call resolves it); ``StepRejected``, ``StepUnresolved``, ``StepFenced`` and ``StepPaused`` do not. ``PolicyDenied`` and
+    Raises a ``StepError`` that says who should do what: ``StepBusy`` and ``StepRetryable`` ask to be called again,
+    ``StepUnknown`` too (the next call resolves it); ``StepRejected``, ``StepUnresolved``, ``StepFenced`` and
+    ``StepPaused`` do not.
+    ``PolicyDenied`` and
     ``InvalidInput`` are refusals: nothing was called.
     """
     return _StepRun(house, tool, request).run()
@@ -102,7 +104,7 @@ class _StepRun:
         try:
             self._reach(FaultPoint.AFTER_INTENT, taken.entry.attempt)
             answer = self._ask_or_call(decision, typed, taken)
-        except Exception as error:  # noqa: BLE001 - whatever a tool raises is an outcome and has to be recorded
+        except Exception as error:
             raise self._commit_failure(taken, error) from error
         # What is written from here on is known: trouble with writing it must not make it unknown.
         if isinstance(answer, Probe):
@@ -112,7 +114,8 @@ class _StepRun:
         return self._confirmed()
 
     def _ask_or_call(self, decision: Attempt, typed: Any, taken: _Taken) -> "_Result | Probe[Any]":
-        """The step's result, found by the probe or by a call; a probe's answer where it leaves no result and no call."""
+        """The step's result, found by the probe or by a call; a probe's answer where it leaves no result and no
+        call."""
         if decision.probe and self.tool.probe_function is not None:
             probe = self.tool.probe_function(typed, taken.call)
             if probe.answer == "APPLIED" and probe.result is not None:
@@ -128,11 +131,13 @@ class _StepRun:
     def _check_head(self, head: Head) -> None:
         if head.mode is not Mode.RUNNING or head.generation != self.request.generation:
             raise StepPaused(
-                f"the workflow is {head.mode.value} in generation {head.generation}, this execution is of {self.request.generation}"
+                f"the workflow is {head.mode.value} in generation {head.generation}, "
+                f"this execution is of {self.request.generation}"
             )
 
     def _prepare(self, view: StepView) -> tuple[dict[str, Any], Any]:
-        """The resolved input, as data and typed. A refusal is recorded: the step surely had no effect and will have none."""
+        """The resolved input, as data and typed. A refusal is recorded: the step surely had no effect and will have
+        none."""
         if view.spec is None or view.spec.tool != self.tool.name:
             # A misdirected call says nothing about the step, so nothing is recorded.
             raise InvalidInput(f"step {self.request.step_id} of this workflow does not call {self.tool.name}")
@@ -291,7 +296,8 @@ class _StepRun:
     ) -> Head:
         """An intent needs a running head of this generation; an outcome only the attempt's own id.
 
-        ``result`` is given with the outcome of an effect that happened: if the step was changed meanwhile, the effect is late.
+        ``result`` is given with the outcome of an effect that happened: if the step was changed meanwhile, the effect
+        is late.
         """
         change = Change(
             self.request.ref,

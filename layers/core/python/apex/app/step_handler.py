@@ -17,7 +17,8 @@ LambdaHandler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 
 def serve(tool: Tool[Any, Any]) -> LambdaHandler:
-    """The handler of a tool's function. Its event is ``{action: run | undo, tenant, workflow_id, generation, step_id}``."""
+    """The handler of a tool's function. Its event is ``{action: run | undo, tenant, workflow_id, generation,
+    step_id}``."""
 
     @handler(service="tool", tool=tool.name)
     def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:

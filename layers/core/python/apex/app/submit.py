@@ -51,8 +51,8 @@ class Submitted:
 def submit(house: House, goal: Goal) -> Submitted:
     """Accept a goal and start its execution.
 
-    The same key again returns the workflow as it stands, and raises ``KeyReused`` where the payload differs. Raises ``InvalidInput``
-    for an empty or oversized goal.
+    The same key again returns the workflow as it stands, and raises ``KeyReused`` where the payload differs. Raises
+    ``InvalidInput`` for an empty or oversized goal.
     """
     _check(goal)
     now = house.clock.now()
@@ -72,7 +72,8 @@ def submit(house: House, goal: Goal) -> Submitted:
     stored = house.store.create(NewWorkflow(head, received, goal.plan))
     if stored is not None and stored.request_hash != head.request_hash:
         raise KeyReused(
-            f"the key was used before, for workflow {stored.workflow_id}, with a different payload", workflow_id=stored.workflow_id
+            f"the key was used before, for workflow {stored.workflow_id}, with a different payload",
+            workflow_id=stored.workflow_id,
         )
     current = stored or head
     if current.mode is Mode.RUNNING:
@@ -90,5 +91,3 @@ def _check(goal: Goal) -> None:
         raise InvalidInput(f"the goal is longer than {MAX_GOAL_BYTES} bytes: hand over large data in the context")
     if not goal.idempotency_key:
         raise InvalidInput("the idempotency key is empty")
-
-

@@ -81,7 +81,7 @@ class _StepUndo:
             return UndoDecision("park", "the tool declares a probe but has none")
         try:
             answer = probe_function(typed, self._call(entry, "run")).answer
-        except Exception as error:  # noqa: BLE001 - whatever it raises, the question was not answered
+        except Exception as error:
             raise UndoFailed(f"the probe failed: {describe(error)}", step_id=entry.step_id) from error
         return decide_undo_after_probe(entry, self.contract, self.clock.now(), answer)
 
@@ -95,10 +95,12 @@ class _StepUndo:
         try:
             undo(self.tool.parse_input(entry.input), self.tool.parse_result(entry.result), call)
             faults.reach(FaultPoint.AFTER_UNDO, entry.step_id, self.tool.name, entry.undo_attempt)
-        except Exception as error:  # noqa: BLE001 - whatever an undo raises, it has to be recorded and tried again
+        except Exception as error:
             raise self._commit_failure(head, entry, error) from error
         event = CompensationCompleted(**self._stamp(head), **self._step_fields())
-        self._commit(head, event, EntryWrite(entry, entries.compensate(entry)), outcome=True, records=tuple(call.records))
+        self._commit(
+            head, event, EntryWrite(entry, entries.compensate(entry)), outcome=True, records=tuple(call.records)
+        )
         faults.reach(FaultPoint.AFTER_COMPENSATION, entry.step_id, self.tool.name, entry.undo_attempt)
         return self._answer("compensated")
 
@@ -171,7 +173,8 @@ class _StepUndo:
 
     def _call(self, entry: Entry, direction: str) -> Call:
         deadline = min(
-            self.request.function_deadline - COMMIT_RESERVE, self.clock.now() + max(self.contract.timeout, timedelta(seconds=1))
+            self.request.function_deadline - COMMIT_RESERVE,
+            self.clock.now() + max(self.contract.timeout, timedelta(seconds=1)),
         )
         return Call(
             tenant=self.request.ref.tenant,

@@ -29,7 +29,7 @@ class _LineHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             line = self.format(record)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - logging must not break what it tells of
             # Not logging's own handleError: it would print the message and its arguments unredacted.
             where = f"{record.funcName}:{record.lineno}"
             said = {"level": "ERROR", "location": where, "message": "a log line could not be made"}

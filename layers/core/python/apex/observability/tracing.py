@@ -57,7 +57,7 @@ def span(name: str) -> Iterator[None]:
             subsegment.put_annotation(key=field, value=value)
         try:
             yield
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - kept, and raised again when the span has ended
             failure = error
             code = error.code if isinstance(error, ApexError) else type(error).__name__
             subsegment.put_annotation(key="error", value=code)

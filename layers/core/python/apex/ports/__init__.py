@@ -1,6 +1,6 @@
 """What the use cases need from the outside, as protocols. Each has a conformance suite that every adapter passes."""
 
-from apex.ports.planning import Planner, PlanIndex, PlanProposal, PlanRequest
+from apex.ports.planning import PlanIndex, Planner, PlanProposal, PlanRequest
 from apex.ports.store import Change, EntryWrite, EventDraft, RecordWrite, StepView, WorkflowStore
 from apex.ports.surroundings import Clock, Executions
 

@@ -1,7 +1,7 @@
 """The journal and the effect ledger behind one door, because every change of the one is recorded in the other.
 
-A use case reads, decides with pure functions, and commits a ``Change``. The store writes all of it or nothing, gives the
-events the next sequence numbers, and checks the expectations *where the write happens*.
+A use case reads, decides with pure functions, and commits a ``Change``. The store writes all of it or nothing, gives
+the events the next sequence numbers, and checks the expectations *where the write happens*.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,8 @@ EventDraft = EventBase
 
 @dataclass(frozen=True, slots=True)
 class EntryWrite:
-    """A ledger entry before and after. The write holds only while the stored entry still has the state and attempt id of
+    """A ledger entry before and after. The write holds only while the stored entry still has the state and attempt id
+    of
     ``before`` (None: while there is none)."""
 
     before: Entry | None
@@ -83,10 +84,12 @@ class NewWorkflow:
 
 
 class WorkflowStore(Protocol):
-    """Journal and effect ledger of all tenants. Every method may raise ``StoreError``; unknown ids raise ``WorkflowNotFound``."""
+    """Journal and effect ledger of all tenants. Every method may raise ``StoreError``; unknown ids raise
+    ``WorkflowNotFound``."""
 
     def create(self, new: NewWorkflow) -> Head | None:
-        """Write head and first event. Answers None when written, and the stored head where the workflow already exists."""
+        """Write head and first event. Answers None when written, and the stored head where the workflow already
+        exists."""
         ...
 
     def head(self, ref: WorkflowRef) -> Head:
@@ -98,7 +101,8 @@ class WorkflowStore(Protocol):
         ...
 
     def put_plan(self, ref: WorkflowRef, steps: Sequence[Step], *, revision: int = 0) -> None:
-        """Store the steps' specifications, before any event refers to them. Storing the same ones again changes nothing.
+        """Store the steps' specifications, before any event refers to them. Storing the same ones again changes
+        nothing.
 
         A later revision of the plan sorts behind the earlier ones.
         """
@@ -119,8 +123,9 @@ class WorkflowStore(Protocol):
     def commit(self, change: Change, head: Head, *, give_up_at: datetime | None = None) -> Head:
         """Write the change, starting from the head that the caller read; answers the head after it.
 
-        Other writers of the same workflow are waited out with full jitter until ``give_up_at`` (then ``StoreContended``). Raises ``HeadChanged``
-        where mode or generation are not as expected, ``StepChanged`` where a ledger entry is not.
+        Other writers of the same workflow are waited out with full jitter until ``give_up_at`` (then
+        ``StoreContended``). Raises ``HeadChanged`` where mode or generation are not as expected, ``StepChanged``
+        where a ledger entry is not.
         """
         ...
 
@@ -145,6 +150,6 @@ class WorkflowStore(Protocol):
         ...
 
     def put_record(self, write: RecordWrite) -> None:
-        """Write a row of a table that a tool owns, outside any workflow: for data that was there before. Raises ``Conflict``
-        where ``must_be_new`` and it is there."""
+        """Write a row of a table that a tool owns, outside any workflow: for data that was there before. Raises
+        ``Conflict`` where ``must_be_new`` and it is there."""
         ...

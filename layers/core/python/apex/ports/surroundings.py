@@ -28,7 +28,8 @@ class Executions(Protocol):
         ...
 
     def agent_status(self, workflow_id: str, generation: int) -> str | None:
-        """Status of that execution of ``agent_workflow`` (RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED), or None where there is none."""
+        """Status of that execution of ``agent_workflow`` (RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED), or None
+        where there is none."""
         ...
 
     def rollback_status(self, workflow_id: str, generation: int) -> str | None:

@@ -42,9 +42,9 @@ class UndoOfAbsent(StrEnum):
 class Contract(RecordModel):
     """A tool's contract.
 
-    Times: ``timeout`` is what one call of ``run``, ``undo`` or ``probe`` may take. ``settles_within`` is how long after its deadline a
-    request that is still under way may land. ``idempotency_window`` is how long the provider remembers a key; outside it
-    the tool is never called again for the same effect (zero: never called twice).
+    Times: ``timeout`` is what one call of ``run``, ``undo`` or ``probe`` may take. ``settles_within`` is how long
+    after its deadline a request that is still under way may land. ``idempotency_window`` is how long the provider
+    remembers a key; outside it the tool is never called again for the same effect (zero: never called twice).
     """
 
     name: Identifier

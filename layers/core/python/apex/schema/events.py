@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field, TypeAdapter
 from apex.schema.plan import Step
 from apex.schema.wire import FrozenJson, FrozenValue, RecordModel
 
-SCHEMA_VERSION = "1.0.0"
+SCHEMA_VERSION: Literal["1.0.0"] = "1.0.0"
 
 
 class EventBase(RecordModel):
@@ -152,7 +152,8 @@ class StepParked(EventBase):
 
 
 class LateEffectDetected(EventBase):
-    """An attempt reports an effect although its step was fenced, undone or parked meanwhile: the effect has to be undone again."""
+    """An attempt reports an effect although its step was fenced, undone or parked meanwhile: the effect has to be
+    undone again."""
 
     type: Literal["LateEffectDetected"] = "LateEffectDetected"
     step_id: str
@@ -308,4 +309,3 @@ ENVELOPE_TYPES: dict[str, str] = {
     "WorkflowParked": "orchestrator:workflow.parked",
 }
 """The type under which each event is published on the bus."""
-

@@ -29,7 +29,8 @@ def effect_key(
 ) -> str:
     """The idempotency key of one logical effect, the same on every attempt.
 
-    ``undo_round`` counts how often the effect had to be undone anew. The parts are joined as a JSON array, so that no choice of step names makes two effects share a key.
+    ``undo_round`` counts how often the effect had to be undone anew. The parts are joined as a JSON array, so that no
+    choice of step names makes two effects share a key.
     """
     parts = [workflow_id, step_id, direction, epoch]
     return str(uuid5(NAMESPACE, json.dumps([*parts, undo_round] if undo_round else parts)))

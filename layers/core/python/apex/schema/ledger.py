@@ -114,7 +114,8 @@ class Entry(RecordModel):
 
     @property
     def may_remain_outside(self) -> bool:
-        """True where something of the step exists, or may exist, outside, and nobody has taken responsibility for it."""
+        """True where something of the step exists, or may exist, outside, and nobody has taken responsibility for
+        it."""
         if self.state is EffectState.CONFIRMED:
             return self.effect is not Effect.NONE
         return self.state in {EffectState.INTENDED, EffectState.UNKNOWN, EffectState.UNDOING}

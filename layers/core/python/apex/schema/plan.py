@@ -1,4 +1,5 @@
-"""A plan is data: a directed acyclic graph of tool calls. Whether it may run is decided in ``apex.workflow.validation``."""
+"""A plan is data: a directed acyclic graph of tool calls. Whether it may run is decided in
+``apex.workflow.validation``."""
 
 from typing import Annotated
 
@@ -40,5 +41,3 @@ class PlannedBy(RecordModel):
     planner: str
     cache_hit: bool = False
     template_id: str | None = None
-
-

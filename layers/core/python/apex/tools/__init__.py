@@ -1,6 +1,6 @@
 """The tool SDK: everything that a tool's file needs.
 
-    from apex.tools import Call, Effect, Input, Output, Probe, tool
+from apex.tools import Call, Effect, Input, Output, Probe, tool
 """
 
 from apex.errors import ToolOutcomeUnknown, ToolRejected, ToolRetryable

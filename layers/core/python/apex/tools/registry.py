@@ -36,10 +36,11 @@ class Registry:
 
 
 def discover(folder: Path, package: str | None = "functions.tools") -> Registry:
-    """Import every ``<folder>/<tool>/tool.py`` and collect its tool; the names are sorted, so that every process agrees.
+    """Import every ``<folder>/<tool>/tool.py`` and collect its tool; the names are sorted, so that every process
+    agrees.
 
-    ``package`` is the dotted name of the folder, or None for tools that live outside any package. Raises ``InvalidInput`` where a
-    file does not define exactly one tool, or one whose name is not that of its folder.
+    ``package`` is the dotted name of the folder, or None for tools that live outside any package. Raises
+    ``InvalidInput`` where a file does not define exactly one tool, or one whose name is not that of its folder.
     """
     tools: dict[str, Tool[Any, Any]] = {}
     for path in sorted(folder.glob("*/tool.py")):

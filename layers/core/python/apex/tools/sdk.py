@@ -11,8 +11,8 @@
 
     handler = serve(book_flight)  # the Lambda entry point, from apex.app
 
-The function's name is the tool's name, the undo's name is the compensation's name, and the JSON Schemas come from the types.
-A type checker refuses an undo or a probe that does not fit the function it belongs to.
+The function's name is the tool's name, the undo's name is the compensation's name, and the JSON Schemas come from the
+types. A type checker refuses an undo or a probe that does not fit the function it belongs to.
 """
 
 import inspect
@@ -51,8 +51,8 @@ O = TypeVar("O", bound=Output)  # noqa: E741
 class Probe(Generic[O]):
     """The answer to "did it happen?".
 
-    ``APPLIED`` it did (``result`` where the provider can still tell it), ``NOT_SEEN`` not so far, ``NEVER`` it did not, and the provider
-    will refuse this key from now on.
+    ``APPLIED`` it did (``result`` where the provider can still tell it), ``NOT_SEEN`` not so far, ``NEVER`` it did
+    not, and the provider will refuse this key from now on.
     """
 
     answer: Literal["APPLIED", "NOT_SEEN", "NEVER"]
@@ -132,7 +132,7 @@ class Tool(Generic[I, O]):
     """A tool: its contract, and the functions behind it."""
 
     def __init__(self, run: Run[I, O], declared: dict[str, Any]) -> None:
-        self.name: str = run.__name__  # type: ignore[attr-defined]
+        self.name: str = run.__name__
         self.run = run
         self.undo_function: Undo[I, O] | None = None
         self.probe_function: ProbeFunction[I, O] | None = None
@@ -141,19 +141,22 @@ class Tool(Generic[I, O]):
 
     @cached_property
     def contract(self) -> Contract:
-        """The contract, complete once undo and probe are attached. Raises ``InvalidInput`` where it contradicts itself."""
+        """The contract, complete once undo and probe are attached. Raises ``InvalidInput`` where it contradicts
+        itself."""
         undo = self.undo_function
         try:
             return Contract(
                 name=self.name,
-                compensation=undo.__name__ if undo else None,  # type: ignore[attr-defined]
+                compensation=undo.__name__ if undo else None,
                 can_probe=self.probe_function is not None,
                 input_schema=self.input_model.model_json_schema(),
                 output_schema=self.output_model.model_json_schema(mode="serialization"),
                 **self._declared,
             )
         except ValidationError as error:
-            raise SchemaInvalid(f"the contract of tool {self.name} does not hold together", problems_of(error)) from error
+            raise SchemaInvalid(
+                f"the contract of tool {self.name} does not hold together", problems_of(error)
+            ) from error
 
     def undo(self, function: Undo[I, O]) -> Undo[I, O]:
         """Attach the function that takes the effect back. It must be safe to call twice with the same key."""
@@ -168,18 +171,22 @@ class Tool(Generic[I, O]):
     def parse_input(self, data: Any) -> I:
         """The typed input; raises ``SchemaInvalid`` with every problem, without repeating the values."""
         try:
-            return self.input_model.model_validate(data)
+            parsed: I = self.input_model.model_validate(data)
         except ValidationError as error:
             raise SchemaInvalid(f"the input does not fit {self.name}", problems_of(error)) from error
+        return parsed
 
     def parse_result(self, data: Any) -> O | None:
         """The typed result as it was stored; None stays None."""
         return None if data is None else self.output_model.model_validate(data)
 
     def result_data(self, result: O) -> Any:
-        """The result as JSON data. A result that reports failure is one: raises ``ToolError`` (its effect is unknown)."""
+        """The result as JSON data. A result that reports failure is one: raises ``ToolError`` (its effect is
+        unknown)."""
         if not isinstance(result, self.output_model):
-            raise ToolError(f"{self.name} answered {type(result).__name__} where {self.output_model.__name__} was declared")
+            raise ToolError(
+                f"{self.name} answered {type(result).__name__} where {self.output_model.__name__} was declared"
+            )
         data = result.model_dump(mode="json")
         if data.get("success") is False or data.get("ok") is False or data.get("error"):
             raise ToolError(f"{self.name} reported failure in its result")

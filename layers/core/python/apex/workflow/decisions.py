@@ -15,7 +15,8 @@ _SETTLED = frozenset({EffectState.FENCED, EffectState.COMPENSATED, EffectState.P
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Make an attempt; ``probe`` first where an earlier one is in doubt, and ``call`` only while the key is remembered."""
+    """Make an attempt; ``probe`` first where an earlier one is in doubt, and ``call`` only while the key is
+    remembered."""
 
     probe: bool
     call: bool
@@ -35,7 +36,9 @@ def decide_run(entry: Entry | None, contract: Contract, now: datetime) -> Attemp
         if entry.lease_until is None or (now >= entry.lease_until and never_in_doubt(contract)):
             return Attempt(probe=False, call=True)
         if now < entry.lease_until:
-            return StepBusy(f"attempt {entry.attempt} of step {entry.step_id} may still be at work", step_id=entry.step_id)
+            return StepBusy(
+                f"attempt {entry.attempt} of step {entry.step_id} may still be at work", step_id=entry.step_id
+            )
     callable_again = within_window(entry, contract, now)
     if contract.can_probe or callable_again:
         return Attempt(probe=contract.can_probe, call=callable_again)
@@ -46,7 +49,8 @@ def decide_run(entry: Entry | None, contract: Contract, now: datetime) -> Attemp
 
 
 def within_window(entry: Entry, contract: Contract, now: datetime) -> bool:
-    """True while a call that takes its full time would still end inside the time for which the provider remembers the key."""
+    """True while a call that takes its full time would still end inside the time for which the provider remembers the
+    key."""
     if entry.first_intent_at is None:
         return True
     return now + contract.timeout < entry.first_intent_at + contract.idempotency_window
@@ -58,8 +62,8 @@ LateAction = Literal["confirm", "late", "nothing"]
 def decide_late(entry: Entry | None, contract: Contract, attempt_id: str | None) -> LateAction:
     """What becomes of an effect whose attempt finds that its step was changed meanwhile.
 
-    ``confirm``: nobody knew, and now it is known. ``late``: it was fenced or undone first, so it has to be undone (again). ``nothing``: a newer
-    attempt speaks for the same key, or there is no effect that could be late.
+    ``confirm``: nobody knew, and now it is known. ``late``: it was fenced or undone first, so it has to be undone
+    (again). ``nothing``: a newer attempt speaks for the same key, or there is no effect that could be late.
     """
     if entry is None or never_in_doubt(contract):
         return "nothing"
@@ -87,20 +91,29 @@ def decide_undo(entry: Entry | None, contract: Contract, now: datetime) -> UndoD
         return UndoDecision("nothing", "there is nothing left to undo")
     if contract.effect is Effect.NONE and entry.state in {EffectState.INTENDED, EffectState.UNKNOWN}:
         return UndoDecision("fence", "it has no effect")
-    if entry.lease_until is not None and now < entry.lease_until and entry.state is not EffectState.UNKNOWN:
+    if entry.state is EffectState.UNKNOWN:
+        return UndoDecision("probe") if contract.can_probe else decide_undo_of_unseen(entry, contract, now)
+    if entry.lease_until is not None and now < entry.lease_until:
         return UndoDecision("wait", f"an attempt may still be at work until {entry.lease_until.isoformat()}")
     if entry.state is EffectState.INTENDED:
-        settled = entry.lease_until is None or never_in_doubt(contract)
-        return UndoDecision("fence", "no attempt had an effect") if settled else UndoDecision("lose", "its lease ended unreported")
-    if entry.state is EffectState.UNKNOWN and contract.can_probe:
-        return UndoDecision("probe")
+        return _decide_undo_of_unreported(entry, contract)
+    return _decide_undo_of_effect(entry, contract)
+
+
+def _decide_undo_of_effect(entry: Entry, contract: Contract) -> UndoDecision:
+    """The effect exists, or an undo of it was begun."""
     if contract.effect is Effect.IRREVERSIBLE:
         return UndoDecision("park", "the effect cannot be undone")
-    if entry.state is EffectState.UNKNOWN:
-        return decide_undo_of_unseen(entry, contract, now)
     if entry.state is EffectState.UNDOING and entry.undo_attempt >= contract.undo_attempts:
         return UndoDecision("park", f"undo failed {entry.undo_attempt} times: {entry.error or 'no answer'}")
     return UndoDecision("undo")
+
+
+def _decide_undo_of_unreported(entry: Entry, contract: Contract) -> UndoDecision:
+    """An attempt was begun and is over: either it surely had no effect, or nobody can say any more."""
+    if entry.lease_until is None or never_in_doubt(contract):
+        return UndoDecision("fence", "no attempt had an effect")
+    return UndoDecision("lose", "its lease ended unreported")
 
 
 def decide_undo_after_probe(
@@ -118,6 +131,8 @@ def decide_undo_after_probe(
 
 def decide_undo_of_unseen(entry: Entry, contract: Contract, now: datetime) -> UndoDecision:
     """Nobody has seen the effect so far: wait until it cannot land any more, then make sure, or hand it to a person."""
+    if contract.effect is Effect.IRREVERSIBLE and not contract.can_probe:
+        return UndoDecision("park", "the effect cannot be undone")
     if entry.lease_until is not None and now < entry.lease_until + contract.settles_within:
         settled = entry.lease_until + contract.settles_within
         return UndoDecision("wait", f"a request under way may still land until {settled.isoformat()}")

@@ -9,7 +9,8 @@ from apex.workflow.transitions import Trigger, advance
 
 
 def never_in_doubt(contract: Contract) -> bool:
-    """True where an attempt that did not report surely had no effect: there is none, or it is one transaction with the ledger."""
+    """True where an attempt that did not report surely had no effect: there is none, or it is one transaction with
+    the ledger."""
     return contract.effect is Effect.NONE or contract.transactional
 
 
@@ -43,7 +44,8 @@ def intend(
 
 
 def refuse(entry: Entry | None, step_id: str, tool: str, error: str) -> Entry:
-    """The step is refused before any call: its input cannot be built, or policy forbids it. What came before (the epoch) is kept."""
+    """The step is refused before any call: its input cannot be built, or policy forbids it. What came before (the
+    epoch) is kept."""
     entry = entry or Entry(step_id=step_id, tool=tool, state=EffectState.NONE)
     return entry.model_copy(update={"state": advance(entry.state, Trigger.REFUSE), "error": error})
 
@@ -51,12 +53,14 @@ def refuse(entry: Entry | None, step_id: str, tool: str, error: str) -> Entry:
 def confirm(entry: Entry, result: Any) -> Entry:
     """The effect exists; with it every earlier attempt is settled too, because they share one key."""
     state = advance(entry.state, Trigger.CONFIRM)
-    return entry.model_copy(update={"state": state, "result": result, "in_doubt": False, "lease_until": None, "error": None})
+    return entry.model_copy(
+        update={"state": state, "result": result, "in_doubt": False, "lease_until": None, "error": None}
+    )
 
 
 def reject(entry: Entry, error: str, *, settles_all: bool = False) -> Entry:
-    """This attempt surely had no effect. With an earlier one in doubt that says nothing about the step: it becomes unknown,
-    unless the provider says that the key never was and never will be applied (``settles_all``)."""
+    """This attempt surely had no effect. With an earlier one in doubt that says nothing about the step: it becomes
+    unknown, unless the provider says that the key never was and never will be applied (``settles_all``)."""
     if entry.in_doubt and not settles_all:
         return lose(entry, error)
     state = advance(entry.state, Trigger.REJECT)
@@ -64,7 +68,8 @@ def reject(entry: Entry, error: str, *, settles_all: bool = False) -> Entry:
 
 
 def release(entry: Entry, error: str) -> Entry:
-    """This attempt surely had no effect and another may follow at once; with an earlier one in doubt it becomes unknown."""
+    """This attempt surely had no effect and another may follow at once; with an earlier one in doubt it becomes
+    unknown."""
     if entry.in_doubt:
         return lose(entry, error)
     state = advance(entry.state, Trigger.RELEASE)
@@ -72,13 +77,15 @@ def release(entry: Entry, error: str) -> Entry:
 
 
 def lose(entry: Entry, error: str) -> Entry:
-    """Nobody knows whether the effect happened. The lease stays: until it is over, and the provider's time to settle, a request may still land."""
+    """Nobody knows whether the effect happened. The lease stays: until it is over, and the provider's time to settle,
+    a request may still land."""
     state = advance(entry.state, Trigger.LOSE)
     return entry.model_copy(update={"state": state, "error": error, "in_doubt": True})
 
 
 def fence(entry: Entry | None, step_id: str, tool: str) -> Entry:
-    """Undo came to a step without an effect: no attempt may have one any more. The attempt id goes, so that a zombie cannot report."""
+    """Undo came to a step without an effect: no attempt may have one any more. The attempt id goes, so that a zombie
+    cannot report."""
     if entry is None:
         return Entry(step_id=step_id, tool=tool, state=advance(EffectState.NONE, Trigger.FENCE))
     state = advance(entry.state, Trigger.FENCE)
@@ -88,7 +95,12 @@ def fence(entry: Entry | None, step_id: str, tool: str) -> Entry:
 def begin_undo(entry: Entry, *, attempt_id: str, lease_until: datetime) -> Entry:
     """An undo takes the step, under an attempt id of its own."""
     state = advance(entry.state, Trigger.BEGIN_UNDO)
-    update = {"state": state, "attempt_id": attempt_id, "lease_until": lease_until, "undo_attempt": entry.undo_attempt + 1}
+    update = {
+        "state": state,
+        "attempt_id": attempt_id,
+        "lease_until": lease_until,
+        "undo_attempt": entry.undo_attempt + 1,
+    }
     return entry.model_copy(update=update)
 
 
@@ -111,7 +123,8 @@ def park(entry: Entry, reason: str) -> Entry:
 
 
 def come_late(entry: Entry, result: Any) -> Entry:
-    """The effect happened although the step was fenced or undone meanwhile: it exists, and has to be undone under a fresh key."""
+    """The effect happened although the step was fenced or undone meanwhile: it exists, and has to be undone under a
+    fresh key."""
     state = advance(entry.state, Trigger.LATE)
     if state is EffectState.PARKED:
         return entry.model_copy(update={"result": result if entry.result is None else entry.result})
@@ -152,7 +165,9 @@ def mark_applied(entry: Entry, result: Any) -> Entry:
 def mark_not_applied(entry: Entry, why: str) -> Entry:
     """An operator knows that the effect does not exist."""
     state = advance(entry.state, Trigger.MARK_NOT_APPLIED)
-    return entry.model_copy(update={"state": state, "lease_until": None, "in_doubt": False, "result": None, "error": why})
+    return entry.model_copy(
+        update={"state": state, "lease_until": None, "in_doubt": False, "result": None, "error": why}
+    )
 
 
 def borrow(entry: Entry) -> Entry:

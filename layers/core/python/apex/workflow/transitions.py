@@ -1,8 +1,8 @@
 """The effect ledger's transition table: which change of a step's effect is possible, who makes it, on what condition.
 
 What is not listed is impossible. The stores take their write conditions from here, and docs/reliability.md is generated
-from it. The states and the rules behind them follow the saga literature's empty compensation, hanging try and idempotent
-retry (the three anomalies of try-confirm-cancel), made explicit as states.
+from it. The states and the rules behind them follow the saga literature's empty compensation, hanging try and
+idempotent retry (the three anomalies of try-confirm-cancel), made explicit as states.
 """
 
 from dataclasses import dataclass
@@ -50,6 +50,7 @@ _STOPPED = "head.mode is PAUSED, FAILED or PARKED; an operator decides, with a r
 _LATE = "the attempt's effect happened after all; rollback starts anew for it"
 _ROLLING = "head.mode is ROLLING_BACK and the caller is of the head's generation"
 
+# fmt: off
 TRANSITIONS: tuple[Transition, ...] = (
     Transition(S.NONE, Trigger.INTEND, S.INTENDED, "run", _RUNNING),
     Transition(S.NONE, Trigger.REFUSE, S.REJECTED, "run", f"{_RUNNING}; the input or policy refused it before any call"),
@@ -91,6 +92,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(S.PARKED, Trigger.MARK_NOT_APPLIED, S.REJECTED, "operator", _STOPPED),
     Transition(S.NONE, Trigger.BORROW, S.BORROWED, "fork", "the step is confirmed in the workflow that is forked"),
 )
+# fmt: on
 
 _TARGETS: dict[tuple[S, Trigger], S] = {(t.source, t.trigger): t.target for t in TRANSITIONS}
 

@@ -1,6 +1,7 @@
 """Documents as one JSON attribute; large ones go to S3 first and only their address is stored.
 
-One string attribute instead of nested maps keeps numbers exactly as they were and costs a fraction of the encoding time.
+One string attribute instead of nested maps keeps numbers exactly as they were and costs a fraction of the encoding
+time.
 """
 
 import hashlib
@@ -11,7 +12,8 @@ from apex.errors import StoreError
 from apex.schema.ids import WorkflowRef
 
 INLINE_LIMIT = 32 * 1024
-"""Bytes of JSON above which a document is stored in S3: an item may hold 400 KB, but every change would pay for all of it."""
+"""Bytes of JSON above which a document is stored in S3: an item may hold 400 KB, but every change would pay for all
+of it."""
 
 Item = dict[str, dict[str, Any]]
 """An item in DynamoDB's own JSON."""
@@ -26,8 +28,9 @@ class Bodies:
         self._limit = inline_limit
 
     def pack(self, ref: WorkflowRef, document: str) -> Item:
-        """Attributes that hold the document. A large one is written to S3 *before* this answers, under the digest of its
-        content, so that repeating the write changes nothing. Raises ``StoreError`` where it is large and there is no bucket."""
+        """Attributes that hold the document. A large one is written to S3 *before* this answers, under the digest of
+        its content, so that repeating the write changes nothing. Raises ``StoreError`` where it is large and there is
+        no bucket."""
         content = document.encode()
         if len(content) <= self._limit:
             return {"body": {"S": document}}

@@ -1,7 +1,7 @@
 """One change = one transaction: the head moves on, the ledger entries change, the events get the next numbers.
 
-The head item is the point of contention. Losing a race for a sequence number is not a failure: the transaction hands back
-the head as it is now, the expectations are checked against it, and the change is tried again after a random pause
+The head item is the point of contention. Losing a race for a sequence number is not a failure: the transaction hands
+back the head as it is now, the expectations are checked against it, and the change is tried again after a random pause
 ("full jitter", AWS Architecture Blog, "Exponential Backoff And Jitter").
 """
 
@@ -89,7 +89,7 @@ class Committer:
             try:
                 self._client.transact_write_items(TransactItems=self._transaction(change, head, after, events))
             except ClientError as error:
-                head = self._next_head(error, change, head)
+                head = self._next_head(error, change)
                 open_try = events if _is_ambiguous(error) else open_try
             except BotoCoreError:
                 # No answer came: the transaction may have been applied. Only the journal can tell.
@@ -137,8 +137,8 @@ class Committer:
         return writes + [self._record_write(write) for write in change.records]
 
     def _head_put(self, change: Change, head: Head, after: Head) -> dict[str, Any]:
-        """The head moves from exactly the sequence number that was read; mode and generation are checked beside it, so that
-        what a step may do never depends on how the numbers are given out."""
+        """The head moves from exactly the sequence number that was read; mode and generation are checked beside it,
+        so that what a step may do never depends on how the numbers are given out."""
         condition = ["seq = :seq"]
         values: Item = {":seq": {"N": str(head.seq)}}
         names = {}
@@ -170,7 +170,7 @@ class Committer:
             return {"Delete": {"TableName": table, "Key": self._items.record_key(write.table, write.tenant, write.key)}}
         return _put(table, self._items.record(write), "attribute_not_exists(pk)" if write.must_be_new else None)
 
-    def _next_head(self, error: ClientError, change: Change, head: Head) -> Head:
+    def _next_head(self, error: ClientError, change: Change) -> Head:
         """The head to try again from; raises where trying again cannot help."""
         code = error.response["Error"]["Code"]
         if code in _BUSY_CODES:
@@ -240,8 +240,7 @@ def _put(
 
 
 def _reasons(error: ClientError) -> list[dict[str, Any]]:
-    reasons: list[dict[str, Any]] = error.response.get("CancellationReasons", [])  # type: ignore[typeddict-item]
-    return reasons
+    return [dict(reason) for reason in error.response.get("CancellationReasons", [])]
 
 
 def _is_ambiguous(error: ClientError) -> bool:

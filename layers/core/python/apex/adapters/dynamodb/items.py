@@ -1,4 +1,5 @@
-"""Between the project's models and DynamoDB items. Only what a condition or an index needs is an attribute of its own."""
+"""Between the project's models and DynamoDB items. Only what a condition or an index needs is an attribute of its
+own."""
 
 import json
 import zlib
@@ -49,8 +50,8 @@ class Items:
         return {"pk": {"S": workflow_key(ref.tenant, ref.workflow_id)}, "seq": {"N": str(seq)}}
 
     def head(self, head: Head) -> Item:
-        """The head item; ``tenant_pk`` and ``created_sk`` put it into the list of the tenant's workflows, ``open_pk`` into that of
-        the workflows that have not ended."""
+        """The head item; ``tenant_pk`` and ``created_sk`` put it into the list of the tenant's workflows, ``open_pk``
+        into that of the workflows that have not ended."""
         item = {
             **self.key(head.ref, HEAD),
             "body": {"S": head.model_dump_json()},

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-
 from apex.adapters.dynamodb.bodies import Bodies, Item
 from apex.adapters.dynamodb.commits import Committer
 from apex.adapters.dynamodb.items import HEAD, SPEC, STEP, SUBMITTED, Items, open_shards

@@ -1,0 +1,83 @@
+"""Trouble made from outside: invocations that are interfered with, executions that are stopped, time that moves on."""
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from apex.adapters.clock import SystemClock
+
+Proceed = Callable[[dict[str, Any]], Any]
+Around = Callable[[str, dict[str, Any], Proceed], Any]
+
+
+class Interference:
+    """What the local cloud asks before each invocation of a function; does nothing until a test adds something."""
+
+    def __init__(self) -> None:
+        self._added: list[Around] = []
+
+    def __call__(self, function: str, event: dict[str, Any], proceed: Proceed) -> Any:
+        return self._through(list(self._added), function, event, proceed)
+
+    def _through(self, left: list[Around], function: str, event: dict[str, Any], proceed: Proceed) -> Any:
+        if not left:
+            return proceed(event)
+        return left[0](function, event, lambda changed: self._through(left[1:], function, changed, proceed))
+
+    def add(self, around: Around) -> None:
+        """Pass every invocation through ``around`` until the end of the test."""
+        self._added.append(around)
+
+    def clear(self) -> None:
+        """Interfere no more."""
+        self._added.clear()
+
+    def silence(self, function: str) -> threading.Event:
+        """Answer for a function in its place, as if it had nothing to do, until the event is set."""
+        speaks = threading.Event()
+
+        def around(called: str, event: dict[str, Any], proceed: Proceed) -> Any:
+            return proceed(event) if called != function or speaks.is_set() else {}
+
+        self.add(around)
+        return speaks
+
+
+class Once:
+    """Does something the first time that a function is called for ``action`` (of tools: run, undo), before or after it
+    did its work."""
+
+    def __init__(self, function: str, do: Callable[[dict[str, Any]], None], *, after: bool, action: str | None) -> None:
+        self._function, self._do, self._after, self._action = function, do, after, action
+        self._lock = threading.Lock()
+        self.fired = False
+
+    def __call__(self, called: str, event: dict[str, Any], proceed: Proceed) -> Any:
+        with self._lock:
+            mine = called == self._function and event.get("action") == self._action and not self.fired
+            self.fired = self.fired or mine
+        if mine and not self._after:
+            self._do(event)
+        answer = proceed(event)
+        if mine and self._after:
+            self._do(event)
+        return answer
+
+
+class Clockwork(AbstractContextManager["Clockwork"]):
+    """Moves the time that everything in this process reads from ``SystemClock``; deadlines of functions are not moved."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._ahead = timedelta(0)
+        monkeypatch.setattr(SystemClock, "now", lambda _: datetime.now(UTC) + self._ahead)
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def advance(self, by: timedelta) -> None:
+        """From now on it is that much later."""
+        self._ahead += by
