@@ -84,6 +84,15 @@ class Book:
         for waiting in self._troubles.values():
             waiting.clear()
 
+    def revoke(self, key: str) -> None:
+        """From now on requests with this key are refused."""
+        self._tombstones.add(key)
+
+    def arrive(self, key: str) -> None:
+        """A request that was under way all the time arrives only now, however late that is."""
+        self._under_way.append((self.clock.now(), key))
+        self._settle()
+
     # ── what the test sees ──────────────────────────────────────────────────────────────────────────────────
 
     def standing(self, key: str | None = None) -> list[Sale]:
@@ -96,6 +105,10 @@ class Book:
         """Whether a late request has not been carried out yet."""
         self._settle()
         return bool(self._under_way)
+
+    def revoked(self, key: str) -> bool:
+        """Whether requests with this key are refused."""
+        return key in self._tombstones
 
     def requests(self, operation: str) -> list[str]:
         """The keys of the requests of one kind, in order."""

@@ -184,7 +184,7 @@ def test_what_the_provider_will_never_accept_is_rejected() -> None:
     book.next("apply", Trouble.LOST_REQUEST)
     with pytest.raises(StepUnknown):
         world.run()
-    book._tombstones.add(book.requests("apply")[0])
+    book.revoke(book.requests("apply")[0])
 
     with pytest.raises(StepRejected):
         world.run()
