@@ -336,6 +336,20 @@ def test_whatever_else_a_tool_raises_leaves_its_effect_unknown(error: Exception)
     agrees(world)
 
 
+def test_a_result_that_no_journal_can_hold_leaves_the_effect_unknown() -> None:
+    world, book = shop()
+    tool = world.registry["order_item"]
+    act = tool.run
+    tool.run = lambda order, call: act(order, call).model_copy(update={"receipt": "half a \ud83d pair"})
+
+    with pytest.raises(StepUnknown, match="Unicode"):
+        world.run()
+
+    assert world.state() is S.UNKNOWN
+    assert len(book.standing()) == 1
+    agrees(world)
+
+
 @pytest.mark.parametrize("error", [ToolRejected, ToolRetryable, ValueError])
 def test_a_secret_in_an_error_reaches_neither_events_nor_answers(error: Callable[[str], Exception]) -> None:
     secrets = ("Bearer sk-live-abcdefghijklmnop123456", "4111 1111 1111 1111", "ana@example.com", "hunter2hunter2")

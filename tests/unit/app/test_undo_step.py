@@ -1,4 +1,4 @@
-"""Undoing a step: never while something may still land, never twice, never by a guess. The shop's book bears witness."""
+"""Undoing a step: never while something may still land, never twice, never by a guess. The book bears witness."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -47,7 +47,12 @@ def make_plan(house: House, registry: Registry, planner: Planner, ref: WorkflowR
     head = _running_head(house, ref, generation)
     if head.plan_id is not None:
         return _waves(house, registry, ref)
-    return _adopt(house, registry, head, planner.make(_request(house, head)))
+    proposal = planner.make(_request(house, head))
+    # Planning takes its time, and a planner does not answer the same twice: what was journaled meanwhile holds.
+    head = _running_head(house, ref, generation)
+    if head.plan_id is not None:
+        return _waves(house, registry, ref)
+    return _adopt(house, registry, head, proposal)
 
 
 def _running_head(house: House, ref: WorkflowRef, generation: int) -> Head:

@@ -12,7 +12,7 @@ from apex.schema.ids import WorkflowRef
 from apex.schema.ledger import Failure
 
 _LONGEST_TEXT = 500
-_MESSAGE = re.compile(r'^\{"errorMessage": ?"((?:[^"\\]|\\.)*)')
+_MESSAGE = re.compile(r'^\{"errorMessage": ?("(?:[^"\\]|\\u[0-9a-fA-F]{4}|\\[^u])*)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class StepRequest:
 def describe(error: BaseException) -> str:
     """An error in one short line that is safe to store: class, code and message, without secrets."""
     text = error.message if isinstance(error, ApexError) else str(error)
-    return redact_text(f"{type(error).__name__}: {text}")[:_LONGEST_TEXT]
+    return _readable(f"{type(error).__name__}: {text}")
 
 
 def failure_of(caught: dict[str, Any]) -> Failure:
@@ -39,6 +39,11 @@ def failure_of(caught: dict[str, Any]) -> Failure:
         message = str(json.loads(cause)["errorMessage"])
     except (ValueError, KeyError, TypeError):
         found = _MESSAGE.match(cause)
-        message = found.group(1) if found else cause
+        message = json.loads(found[1] + '"', strict=False) if found else cause
     error = str(caught.get("error") or "unknown")
-    return Failure(step_id=caught.get("step_id"), error=error, message=redact_text(message)[:_LONGEST_TEXT] or error)
+    return Failure(step_id=caught.get("step_id"), error=error, message=_readable(message) or error)
+
+
+def _readable(text: str) -> str:
+    """Short, without secrets, and valid Unicode: half a surrogate pair, as a cut leaves it, could not be stored."""
+    return redact_text(text).encode(errors="replace").decode()[:_LONGEST_TEXT]

@@ -38,6 +38,7 @@ from apex.schema.events import EventBase, ToolAttemptReleased, ToolCallRequested
 from apex.schema.ids import effect_key
 from apex.schema.ledger import EffectState, Entry, Head, Mode
 from apex.schema.plan import Step
+from apex.schema.wire import freeze
 from apex.tools.sdk import Call, Probe, Tool
 from apex.workflow import entries
 from apex.workflow.decisions import Attempt, decide_run
@@ -119,10 +120,10 @@ class _StepRun:
         if decision.probe and self.tool.probe_function is not None:
             probe = self.tool.probe_function(typed, taken.call)
             if probe.answer == "APPLIED" and probe.result is not None:
-                return _Result(self.tool.result_data(probe.result), "probe")
+                return _Result(freeze(self.tool.result_data(probe.result)), "probe")
             if probe.answer != "NOT_SEEN" or not decision.call:
                 return probe
-        result = self.tool.result_data(self.tool.run(typed, taken.call))
+        result = freeze(self.tool.result_data(self.tool.run(typed, taken.call)))
         self._reach(FaultPoint.AFTER_EFFECT, taken.entry.attempt)
         return _Result(result, "reply")
 

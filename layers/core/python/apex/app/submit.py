@@ -15,6 +15,7 @@ from apex.schema.events import GoalReceived
 from apex.schema.ids import workflow_id_for
 from apex.schema.ledger import Head, Mode
 from apex.schema.plan import Plan
+from apex.schema.wire import freeze
 
 MAX_GOAL_BYTES = 8 * 1024
 DEFAULT_DEADLINE = timedelta(hours=1)
@@ -83,7 +84,12 @@ def submit(house: House, goal: Goal) -> Submitted:
 
 
 def _check(goal: Goal) -> None:
-    if not goal.tenant:
+    try:
+        freeze({"tenant": goal.tenant, "goal": goal.text, "key": goal.idempotency_key, "user": goal.user_id})
+        freeze({"context": goal.context})
+    except ValueError as error:
+        raise InvalidInput(f"the goal is not JSON: {error}") from error
+    if not goal.tenant.strip():
         raise InvalidInput("the tenant is empty")
     if not goal.text.strip():
         raise InvalidInput("the goal is empty")
