@@ -28,6 +28,11 @@ def _console(*, stderr: bool) -> Console:
     return console
 
 
+def say(console: Console, text: str, style: str | None = None) -> None:
+    """Print a message; only a terminal breaks its lines."""
+    console.print(text, style=style, soft_wrap=True)
+
+
 def print_document(data: Any) -> None:
     """The one JSON document of a command with ``--json``."""
     sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")

@@ -18,7 +18,7 @@ from infra.cli.commands.run import run
 from infra.cli.commands.show import events, show, workflows
 from infra.cli.commands.tools import tools
 from infra.cli.commands.up import up
-from infra.cli.console import be_able_to_print, err, print_document
+from infra.cli.console import be_able_to_print, err, print_document, say
 
 _EVERYWHERE = "--debug"
 
@@ -74,7 +74,7 @@ def _misused(error: typer.TyperException, *, as_json: bool) -> int:
     if as_json:
         print_document(errors.usage_document(error))
     elif error.format_message():
-        err().print(f"{error.format_message()}\nSee `apex --help`.")
+        say(err(), f"{error.format_message()}\nSee `apex --help`.")
     return errors.USAGE
 
 

@@ -54,7 +54,7 @@ def timeline_view(timeline: Timeline, now: datetime | None = None) -> Renderable
     if timeline.planner:
         parts.append(Text(f"planned by {timeline.planner}", style="dim"))
     parts.append(_lines(timeline, timeline.steps, at))
-    if timeline.failure:
+    if timeline.failure and timeline.steps:
         parts.append(Text(f"rollback: {timeline.failure}", style="yellow"))
     if timeline.undos:
         parts.append(_lines(timeline, timeline.undos.values(), at))

@@ -52,5 +52,9 @@ class Witness:
         """How often faults struck there since it was started."""
         return sum(fault["fired"] for fault in self._ask(provider, "/faults")["faults"])
 
+    def reset(self, provider: str) -> None:
+        """Have a provider forget everything."""
+        self._clients[provider].request("POST", "/reset", body={}, deadline_seconds=_PATIENCE_SECONDS)
+
     def _ask(self, provider: str, path: str) -> dict[str, Any]:
         return self._clients[provider].request("GET", path, deadline_seconds=_PATIENCE_SECONDS)

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from apex.errors import InvalidInput
-from infra.cli.console import err, out, print_document
+from infra.cli.console import err, out, print_document, say
 from infra.cli.options import DEFAULT_TENANT, AsJson, DataDir, Tenant, Verbose
 
 if TYPE_CHECKING:
@@ -112,9 +112,9 @@ def _told_when_interrupted(console: Console, asked: "Goal", data: Path | None) -
         yield
     except KeyboardInterrupt:
         if data is None:
-            console.print("Interrupted. Nothing was kept of the workflow: run with --data DIR to be able to go on.")
+            say(console, "Interrupted. Nothing was kept of the workflow: run with --data DIR to be able to go on.")
         else:
-            console.print(f"Interrupted. The same command with --data {data} --key {asked.idempotency_key} goes on.")
+            say(console, f"Interrupted. The same command with --data {data} --key {asked.idempotency_key} goes on.")
         raise
 
 
@@ -141,13 +141,13 @@ def _outcome(session: "LocalSession", ref: Any, *, created: bool) -> "tuple[dict
 
 def _say_what_did_not_happen(console: Console, told: dict[str, Any], fail: str | None, *, created: bool) -> None:
     if not created:
-        console.print("This key was used before: this is that workflow, as it stands.")
+        say(console, "This key was used before: this is that workflow, as it stands.")
     if fail is None or told["plan"] is None:
         return
     steps = told["plan"]["steps"]
     if not any(fail in (step["id"], step["tool"]) for step in steps):
         names = ", ".join(f"{step['id']} {step['tool']}" for step in steps)
-        console.print(f"--fail {fail} did nothing: the plan has no such step or tool, only {names}.", style="yellow")
+        say(console, f"--fail {fail} did nothing: the plan has no such step or tool, only {names}.", "yellow")
 
 
 def _print(record: "Record", told: dict[str, Any]) -> None:
@@ -156,4 +156,4 @@ def _print(record: "Record", told: dict[str, Any]) -> None:
     console = out()
     console.print(timeline_view(replayed(record.events)))
     console.print()
-    console.print(summary_view(told))
+    console.print(summary_view(told), soft_wrap=True)

@@ -35,7 +35,7 @@ def show(
     console = out()
     console.print(timeline_view(replayed(record.events)))
     console.print()
-    console.print(summary_view(told))
+    console.print(summary_view(told), soft_wrap=True)
 
 
 def events(

@@ -1,6 +1,8 @@
 """``apex up``: the system stays up until it is told to stop."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -30,18 +32,40 @@ def up(data: DataDir = None, verbose: Verbose = False, as_json: AsJson = False) 
     from infra.cli.watching import watched
 
     progress = err()
-    with open_session(progress, data, verbose=verbose) as session, watched(session) as watch:
+    with (
+        _told_to_stop(),
+        open_session(progress, data, verbose=verbose) as session,
+        watched(session) as watch,
+        _stopping_undisturbed(progress),
+    ):
         if as_json:
             print_document(what_runs(session))
         else:
             _print(out(), what_runs(session))
-        try:
-            follow(watch, progress if as_json else out())
-        except KeyboardInterrupt:
-            # Asked once is enough: from here on nothing disturbs the orderly end.
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, signal.SIG_IGN)
-            progress.print("Stopping.")
+        follow(watch, progress if as_json else out())
+
+
+@contextmanager
+def _told_to_stop() -> Iterator[None]:
+    """Being told to stop is how this verb ends, whenever that comes."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with suppress(KeyboardInterrupt):
+            yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _stopping_undisturbed(progress: Console) -> Iterator[None]:
+    """Asked once is enough: once told to stop, further signals do not disturb the orderly end."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        progress.print("Stopping.")
+        raise
 
 
 def follow(watch: Any, console: Console) -> None:
