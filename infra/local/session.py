@@ -41,7 +41,7 @@ class LocalSession:
     """Providers and local cloud together; a context manager.
 
     ``data_dir`` keeps everything on disk, the providers' books included; what an earlier process left unfinished there
-    goes on by itself. ``injector`` listens at the fault points of this process, ``around_invoke`` wraps every invocation
+    goes on by itself. ``injector`` listens at the fault points of this process, ``around_invoke`` wraps every call
     of a function. ``on_log`` gets the handlers' log lines. ``time_scale`` shortens waits, retry pauses and schedules.
     """
 

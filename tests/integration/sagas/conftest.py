@@ -3,6 +3,7 @@
 import json
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,11 +14,11 @@ import pytest
 
 from apex.app.submit import DEFAULT_DEADLINE, Goal
 from apex.schema.events import JournalEvent
-from apex.schema.ids import WorkflowRef, effect_key
+from apex.schema.ids import WorkflowRef, effect_key, execution_name
 from apex.schema.ledger import EffectState, Head
 from apex.schema.plan import Plan
 from infra.local.session import LocalSession
-from tests.integration.sagas.trouble import Clockwork, Interference
+from tests.integration.sagas.trouble import Clockwork, Interference, Once, When
 
 TRIP = "Book a flight to {city} tomorrow, reserve a hotel near {place} and charge {amount} to my card"
 
@@ -58,6 +59,25 @@ class System:
     def wait(self, ref: WorkflowRef, seconds: float = 60) -> "Run":
         """Wait for the end of a workflow."""
         return Run(self, self.session.wait(ref, timeout=timedelta(seconds=seconds)))
+
+    def stop_executions(self, event: dict[str, Any]) -> None:
+        """Stop, from outside, whatever runs for the workflow and generation of a function's event."""
+        client = self.session.cloud.client("stepfunctions")
+        outputs = self.session.cloud.outputs
+        for output, is_rollback in (("AgentWorkflowMachineArn", False), ("RollbackMachineArn", True)):
+            name = execution_name(event["workflow_id"], event["generation"], rollback=is_rollback)
+            arn = f"{outputs[output].replace(':stateMachine:', ':execution:')}:{name}"
+            try:
+                if client.describe_execution(executionArn=arn)["status"] == "RUNNING":
+                    client.stop_execution(executionArn=arn, error="Operator", cause="stopped from outside")
+            except client.exceptions.ExecutionDoesNotExist:
+                continue
+
+    def stop_at(self, function: str, when: When = "before", *, action: str | None = None) -> Once:
+        """Stop the execution that calls a function, the first time it does: before, after or instead of its work."""
+        once = Once(f"apex-dev-{function}", self.stop_executions, when, action)
+        self.interference.add(once)
+        return once
 
     def eventually(self, holds: Callable[[], Any], seconds: float = 30) -> None:
         """Wait until something holds that happens in the background."""
@@ -126,6 +146,11 @@ class Run:
             for epoch in range(entry.epoch + 1)
         }
         return [booked["kind"] for booked in self.system.books(provider) if booked["key"] in keys]
+
+    @property
+    def calls(self) -> Counter[str]:
+        """How often each step was about to call its tool."""
+        return Counter(event.step_id for event in self.of_type("ToolCallRequested"))
 
     @property
     def states(self) -> dict[str, EffectState]:

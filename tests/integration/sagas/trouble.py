@@ -2,9 +2,8 @@
 
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -47,12 +46,15 @@ class Interference:
         return speaks
 
 
-class Once:
-    """Does something the first time that a function is called for ``action`` (of tools: run, undo), before or after it
-    did its work."""
+When = Literal["before", "instead", "after"]
 
-    def __init__(self, function: str, do: Callable[[dict[str, Any]], None], *, after: bool, action: str | None) -> None:
-        self._function, self._do, self._after, self._action = function, do, after, action
+
+class Once:
+    """Does something the first time that a function is called for ``action`` (of tools: run, undo): before or after it
+    does its work, or instead."""
+
+    def __init__(self, function: str, do: Callable[[dict[str, Any]], None], when: When, action: str | None) -> None:
+        self._function, self._do, self._when, self._action = function, do, when, action
         self._lock = threading.Lock()
         self.fired = False
 
@@ -60,23 +62,23 @@ class Once:
         with self._lock:
             mine = called == self._function and event.get("action") == self._action and not self.fired
             self.fired = self.fired or mine
-        if mine and not self._after:
+        if not mine:
+            return proceed(event)
+        if self._when != "after":
             self._do(event)
-        answer = proceed(event)
-        if mine and self._after:
-            self._do(event)
-        return answer
+        try:
+            return {} if self._when == "instead" else proceed(event)
+        finally:
+            if self._when == "after":
+                self._do(event)
 
 
-class Clockwork(AbstractContextManager["Clockwork"]):
-    """Moves the time that everything in this process reads from ``SystemClock``; deadlines of functions are not moved."""
+class Clockwork:
+    """Moves the time that everything in this process reads from ``SystemClock``. Deadlines of functions stay."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._ahead = timedelta(0)
         monkeypatch.setattr(SystemClock, "now", lambda _: datetime.now(UTC) + self._ahead)
-
-    def __exit__(self, *_: object) -> None:
-        return None
 
     def advance(self, by: timedelta) -> None:
         """From now on it is that much later."""
