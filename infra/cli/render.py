@@ -26,6 +26,8 @@ _MARKS: Mapping[LineState, tuple[str, str]] = {
     LineState.UNKNOWN: ("?", "magenta"),
     LineState.NOT_STARTED: ("·", "dim"),
     LineState.NOT_APPLIED: ("✗", "red"),
+    LineState.SKIPPED: ("»", "yellow"),
+    LineState.BORROWED: ("≡", "cyan"),
     LineState.UNDOING: ("◂", "cyan"),
     LineState.UNDONE: ("↩", "green"),
     LineState.PARKED: ("!", "bold red"),

@@ -20,6 +20,8 @@ class LineState(StrEnum):
     UNKNOWN = "unknown"
     NOT_STARTED = "never started"
     NOT_APPLIED = "not applied"
+    SKIPPED = "skipped"
+    BORROWED = "borrowed"
     UNDOING = "undoing"
     UNDONE = "undone"
     PARKED = "parked"
@@ -97,6 +99,8 @@ class Timeline:
                     self._planned.setdefault(step.id, Line(step.id, step.tool))
             case e.RollbackStarted():
                 self.status, self.failure = Mode.ROLLING_BACK, event.error_message
+            case e.GenerationStarted():
+                self.status = Mode.RUNNING
             case e.WorkflowCompleted():
                 self.status = Mode.COMPLETED
             case e.WorkflowFailed():
@@ -127,6 +131,16 @@ class Timeline:
                 if line.state.is_open or line.state is LineState.WAITING:
                     started = line.started_at is not None
                     line.change(LineState.NOT_APPLIED if started else LineState.NOT_STARTED, event.timestamp)
+            case e.LateEffectDetected():
+                line = self._step(event)
+                line.change(line.state, event.timestamp, f"its effect appeared late, when it was {event.found}")
+            case e.StepRetried():
+                self._planned[event.step_id] = Line(event.step_id, event.tool_name, note="put back to its beginning")
+            case e.StepSkipped():
+                self._step(event).change(LineState.SKIPPED, event.timestamp, "a person lets it count as done")
+            case e.StepBorrowed():
+                note = f"the effect of workflow {event.from_workflow_id}"
+                self._step(event).change(LineState.BORROWED, event.timestamp, note)
 
     def _apply_to_undo(self, event: e.EventBase) -> None:
         match event:

@@ -21,7 +21,8 @@ _LOOK_UP_SECONDS = 0.5
 def up(data: DataDir = None, verbose: Verbose = False, as_json: AsJson = False) -> None:
     """Start the system on this machine and keep it up until Ctrl-C, showing each event of a workflow as it happens.
 
-    It cannot be given goals from outside yet: the HTTP API comes later. Until then `apex run` starts its own.
+    What earlier processes left unfinished in the data directory goes on. The system cannot be given goals from outside
+    yet: the HTTP API comes later. Until then `apex run` starts its own.
     With --json what runs is told in one document; the events go to standard error.
 
     [bold]Example[/bold]

@@ -13,8 +13,9 @@ from apex.errors import all_errors
 from apex.schema import events as e
 from apex.schema.ledger import EffectState, Entry, Head, Mode
 from apex.schema.plan import Step
-from infra.cli.render import Progress, event_line, replayed, timeline_view
+from infra.cli.render import _MARKS, Progress, event_line, replayed, timeline_view
 from infra.cli.report import Record, exit_code, report
+from infra.cli.timeline import LineState
 
 START = datetime(2030, 5, 1, 12, 0, tzinfo=UTC)
 
@@ -112,6 +113,23 @@ def test_a_step_that_was_given_up_is_not_shown_as_running() -> None:
     journal = Journal().plan("a").call("a").step(e.ToolAttemptReleased, "a", attempt=1, error="503")
     journal.step(e.StepFenced, "a")
     assert lines(journal) == {"a": ("not applied", 1, "503")}
+
+
+def test_what_people_decided_and_what_came_late_is_told() -> None:
+    journal = Journal().plan("a", "b", "c", "d").call("a").step(e.ToolResultReceived, "a", success=False, retry_count=0)
+    journal.step(e.StepRetried, "a", epoch=1)
+    journal.step(e.StepSkipped, "b").step(e.StepBorrowed, "c", from_workflow_id="w0")
+    journal.step(e.StepFenced, "d").step(e.LateEffectDetected, "d", attempt=1, found="FENCED")
+    told = lines(journal)
+
+    assert told["a"] == ("waiting", 0, "put back to its beginning")
+    assert told["b"][0] == "skipped"
+    assert (told["c"][0], "w0" in told["c"][2]) == ("borrowed", True)
+    assert (told["d"][0], "late" in told["d"][2]) == ("never started", True)
+
+
+def test_every_state_of_a_line_can_be_drawn() -> None:
+    assert set(_MARKS) == set(LineState)
 
 
 def test_text_from_outside_is_not_taken_for_markup() -> None:
