@@ -35,15 +35,18 @@ class Interference:
         """Interfere no more."""
         self._added.clear()
 
-    def silence(self, function: str) -> threading.Event:
-        """Answer for a function in its place, as if it had nothing to do, until the event is set."""
-        speaks = threading.Event()
 
-        def around(called: str, event: dict[str, Any], proceed: Proceed) -> Any:
-            return proceed(event) if called != function or speaks.is_set() else {}
+class Counted:
+    """Counts the finished invocations of a function."""
 
-        self.add(around)
-        return speaks
+    def __init__(self, function: str) -> None:
+        self._function = function
+        self.count = 0
+
+    def __call__(self, called: str, event: dict[str, Any], proceed: Proceed) -> Any:
+        answer = proceed(event)
+        self.count += called == self._function
+        return answer
 
 
 When = Literal["before", "instead", "after"]
