@@ -161,15 +161,21 @@ def start(rig: Rig) -> Any:
 
 @probe("life", ["RUNNING", "SUCCEEDED"])
 def life(rig: Rig) -> Any:
-    seen: list[str] = []
-    unsubscribe = subscribe(lambda detail: seen.append(detail["status"]))
-    rig.run(_CHILD)
+    seen: list[tuple[str, str]] = []
+    unsubscribe = subscribe(lambda detail: seen.append((detail["executionArn"], detail["status"])))
+    arn = rig.start(_CHILD)
+    rig.outcome(arn)
+
+    def told() -> list[str]:
+        # The end of an execution of an earlier probe may be announced only now.
+        return [status for execution, status in seen if execution == arn]
+
     # Whoever asks may see the end before it is announced.
     end = time.monotonic() + 1
-    while len(seen) < 2 and time.monotonic() < end:
+    while len(told()) < 2 and time.monotonic() < end:
         time.sleep(0.001)
     unsubscribe()
-    return seen
+    return told()
 
 
 @probe("end", ["text", '"text"'])
