@@ -26,6 +26,7 @@ from apex.schema.events import GoalReceived, JournalEvent, RollbackStarted, Step
 from apex.schema.ids import WorkflowRef
 from apex.schema.ledger import EffectState, Entry, Failure, Head, Mode
 from apex.schema.plan import Plan, Step
+from infra.chaos.tables import MemoryBucket, MemoryTables
 from infra.local.repairs import dynamodb, dynamodb_speed
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -92,11 +93,14 @@ def aws() -> Iterator[tuple[Any, Any]]:
         yield client, s3
 
 
-@pytest.fixture(params=["memory", "dynamodb"])
+@pytest.fixture(params=["memory", "dynamodb", "simulated"])
 def store(request: pytest.FixtureRequest) -> Store:
     if request.param == "memory":
         return MemoryStore()
-    client, s3 = request.getfixturevalue("aws")
+    if request.param == "simulated":  # what the fault simulator runs on
+        client, s3 = MemoryTables(), MemoryBucket()
+    else:
+        client, s3 = request.getfixturevalue("aws")
     names = StoreNames(journal="journal", state="state", payload_bucket="payloads", records={"notes": "records"})
     return DynamoStore(client, names, s3=s3, clock=ManualClock(NOON))
 

@@ -1,0 +1,203 @@
+"""Generated programs: a plan, how each step's provider behaves, and the faults that strike. A program is data."""
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, get_args
+
+from apex.errors import InvalidInput
+from apex.schema.plan import Plan, Step
+from infra.chaos.faults import Fault, PlannedFault
+from infra.chaos.profiles import PROFILES
+from infra.chaos.world import Nature
+
+EFFECTFUL = tuple(name for name in PROFILES if name != "read_only")
+
+_STEP_FAULTS = frozenset(
+    {
+        Fault.BEFORE_INTENT, Fault.AFTER_INTENT, Fault.AFTER_EFFECT, Fault.AFTER_OUTCOME, Fault.DURING_UNDO,
+        Fault.AFTER_COMPENSATION, Fault.ZOMBIE, Fault.LATE_SENDER, Fault.UNDO_ZOMBIE, Fault.REPLY_LOST,
+        Fault.LANDS_LATE, Fault.UNAVAILABLE, Fault.PROBE_UNAVAILABLE, Fault.UNDO_FAILS, Fault.UNDO_REPLY_LOST,
+        Fault.DUPLICATE_DELIVERY, Fault.REORDERED_DELIVERY,
+    }
+)  # fmt: skip
+"""Faults that strike a certain step; the others strike the n-th occasion of the run, whatever it is."""
+
+_ROLLBACK_FAULTS = frozenset(
+    {
+        Fault.DURING_UNDO, Fault.AFTER_COMPENSATION, Fault.UNDO_ZOMBIE, Fault.UNDO_FAILS, Fault.UNDO_REPLY_LOST,
+        Fault.PROBE_UNAVAILABLE, Fault.ROLLBACK_STOPPED,
+    }
+)  # fmt: skip
+"""Faults that need a rollback to strike."""
+
+_WITHOUT_REPLY = frozenset(
+    {Fault.REPLY_LOST, Fault.LANDS_LATE, Fault.AFTER_EFFECT, Fault.ZOMBIE, Fault.APPEND_REJECTED, Fault.APPEND_CONFLICT}
+)
+"""Faults after which a request that left too late (``LATE_SENDER``) might have nobody to report its effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """One step: on which earlier steps it depends (by position), its contract profile, and what its provider thinks."""
+
+    profile: str
+    depends_on: tuple[int, ...] = ()
+    nature: Nature = "grants"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What one run is made of; the same program takes the same course every time."""
+
+    seed: str
+    steps: tuple[PlannedStep, ...]
+    faults: tuple[PlannedFault, ...] = ()
+    tenants: int = 1
+
+    def plan(self) -> Plan:
+        """The plan that is submitted: each step refers to the results of those it depends on."""
+        return Plan(
+            steps=tuple(
+                Step(
+                    id=f"s{at + 1}",
+                    tool=step.profile,
+                    input={"what": f"no {at + 1}", "given": [f"{{{{s{on + 1}.ref}}}}" for on in step.depends_on]},
+                    depends_on=tuple(f"s{on + 1}" for on in step.depends_on),
+                )
+                for at, step in enumerate(self.steps)
+            )
+        )
+
+    def natures(self) -> dict[str, Nature]:
+        """What the providers think, by step id."""
+        return {f"s{at + 1}": step.nature for at, step in enumerate(self.steps)}
+
+    def to_json(self) -> str:
+        """The program as text that ``from_json`` reads."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Program":
+        """Read a program; raises ``InvalidInput`` where it is none."""
+        try:
+            data = json.loads(text)
+            steps = tuple(_step(step) for step in data["steps"])
+            faults = tuple(PlannedFault(**{**fault, "fault": Fault(fault["fault"])}) for fault in data["faults"])
+            return cls(seed=str(data["seed"]), steps=steps, faults=faults, tenants=int(data.get("tenants", 1)))
+        except (ValueError, KeyError, TypeError) as error:
+            raise InvalidInput(f"this is not a program: {error}") from error
+
+
+def _step(data: Mapping[str, Any]) -> PlannedStep:
+    if data["profile"] not in PROFILES or data.get("nature", "grants") not in get_args(Nature):
+        raise ValueError(f"there is no profile {data['profile']} or no nature {data.get('nature')}")
+    return PlannedStep(data["profile"], tuple(data["depends_on"]), data.get("nature", "grants"))
+
+
+def generate(seed: int, index: int) -> Program:
+    """The program of that number; the same arguments always give the same one."""
+    draw = random.Random(f"{seed}/{index}")  # noqa: S311 - reproducible on purpose
+    steps = _steps(draw)
+    wanted = draw.choices((0, 1, 2, 3), (1, 5, 6, 4))[0]
+    faults: list[PlannedFault] = []
+    for _ in range(wanted):
+        fault = _fault(draw, len(steps))
+        if not _hides_a_late_sender([*faults, fault]):
+            faults.append(fault)
+    if any(fault.fault in _ROLLBACK_FAULTS for fault in faults):
+        steps = _failing(draw, steps)
+    steps = _with_much(draw, steps, faults)
+    tenants = 2 if draw.random() < 0.15 else 1
+    return Program(f"{seed}/{index}", tuple(steps), tuple(faults), tenants)
+
+
+def _steps(draw: random.Random) -> list[PlannedStep]:
+    shape = draw.choice((chain, fan, diamond, any_graph))
+    edges = shape(draw.randint(1, 6), draw)
+    one_profile = draw.choice(list(PROFILES)) if draw.random() < 0.2 else None
+    return [
+        PlannedStep(one_profile or draw.choice(list(PROFILES)), tuple(on), _nature(draw)) for on in edges
+    ]
+
+
+def _nature(draw: random.Random) -> Nature:
+    natures: tuple[Nature, ...] = ("grants", "refuses", "refuses_a_second_call", "grants_much")
+    return draw.choices(natures, (80, 12, 5, 3))[0]
+
+
+def chain(size: int, draw: random.Random) -> list[list[int]]:  # noqa: ARG001 - all shapes are drawn alike
+    """Each step after the one before."""
+    return [[at - 1] if at else [] for at in range(size)]
+
+
+def fan(size: int, draw: random.Random) -> list[list[int]]:  # noqa: ARG001
+    """One step, and then all the others side by side."""
+    return [[0] if at else [] for at in range(size)]
+
+
+def diamond(size: int, draw: random.Random) -> list[list[int]]:  # noqa: ARG001
+    """One step, several side by side, and one after all of these."""
+    middle = list(range(1, size - 1))
+    return [[], *([0] for _ in middle), middle or [0]][:size] if size > 1 else [[]]
+
+
+def any_graph(size: int, draw: random.Random) -> list[list[int]]:
+    """Any acyclic graph."""
+    return [[on for on in range(at) if draw.random() < 0.35] for at in range(size)]
+
+
+def _failing(draw: random.Random, steps: Sequence[PlannedStep]) -> list[PlannedStep]:
+    """Most faults of a rollback strike only where there is one: the last step is refused, or cannot be told."""
+    if draw.random() < 0.15:
+        return list(steps)
+    last = PlannedStep(draw.choice(EFFECTFUL), (len(steps) - 1,), "refuses")
+    return [*steps, last] if len(steps) < 6 else [*steps[:-1], replace(steps[-1], nature="refuses")]
+
+
+def _with_much(draw: random.Random, steps: list[PlannedStep], faults: Sequence[PlannedFault]) -> list[PlannedStep]:
+    if not any(fault.fault is Fault.PAYLOAD_OVERSIZED for fault in faults):
+        return steps
+    at = draw.randrange(len(steps))
+    profile = steps[at].profile if steps[at].profile != "transactional" else "keyed_probed_fencing"
+    return [*steps[:at], replace(steps[at], profile=profile, nature="grants_much"), *steps[at + 1 :]]
+
+
+def _fault(draw: random.Random, size: int) -> PlannedFault:
+    fault = draw.choice(list(Fault))
+    nth, times, delay = 0, 1, 0.0
+    match fault:
+        case Fault.UNDO_FAILS:
+            times = draw.randint(1, 4)
+        case Fault.UNAVAILABLE | Fault.PROBE_UNAVAILABLE | Fault.REPLY_LOST:
+            times = draw.choice((1, 1, 2, 6))
+        case Fault.LANDS_LATE:
+            times, delay = draw.choice((1, 1, 2)), draw.choice((0.2, 0.5, 0.8, 1.0))
+        case Fault.ZOMBIE | Fault.LATE_SENDER | Fault.UNDO_ZOMBIE:
+            delay = draw.choice((16.0, 25.0, 40.0, 90.0, 400.0))
+        case Fault.REORDERED_DELIVERY | Fault.OPERATOR_COMPENSATES:
+            delay = draw.choice((0.5, 3.0, 10.0, 30.0, 120.0))
+        case Fault.APPEND_CONFLICT:
+            nth, times = draw.randint(0, 12), draw.randint(1, 8)
+        case Fault.APPEND_TIMED_OUT | Fault.APPEND_REJECTED | Fault.THROTTLED:
+            nth, times = draw.randint(0, 18), draw.choice((1, 1, 2, 5))
+        case Fault.EXECUTION_STOPPED | Fault.INVOCATION_REFUSED:
+            nth = draw.randint(0, 10)
+        case Fault.ROLLBACK_STOPPED:
+            nth = draw.randint(0, 6)
+        case Fault.START_LOST:
+            nth = draw.randint(0, 1)
+    step = draw.randrange(size) if fault in _STEP_FAULTS else 0
+    if fault in {Fault.DUPLICATE_DELIVERY, Fault.REORDERED_DELIVERY}:
+        nth = draw.randint(0, 2)
+    return PlannedFault(fault, step, nth, times, delay)
+
+
+def _hides_a_late_sender(faults: Sequence[PlannedFault]) -> bool:
+    """A request that leaves after its deadline breaks the contract, and only the attempt itself can tell. If that
+    attempt is lost too nobody can know: such pairs prove nothing, and are left out."""
+    late = {fault.step for fault in faults if fault.fault is Fault.LATE_SENDER}
+    silent = {fault.step for fault in faults if fault.fault in _WITHOUT_REPLY and fault.fault in _STEP_FAULTS}
+    anywhere = any(fault.fault in _WITHOUT_REPLY and fault.fault not in _STEP_FAULTS for fault in faults)
+    return bool(late & silent) or bool(late and anywhere)

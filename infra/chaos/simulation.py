@@ -1,0 +1,248 @@
+"""One run of one program: the application's own code on simulated surroundings, until everything has ended."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+import apex.app.plans
+import apex.app.run_step
+from apex import faults as fault_points
+from apex.adapters.dynamodb.store import DynamoStore, StoreNames
+from apex.app.house import House
+from apex.app.janitor import attend
+from apex.app.operate import Operator, compensate
+from apex.app.publish import envelope_of
+from apex.app.submit import Goal, submit
+from apex.errors import ApexError, StoreError
+from apex.faults import FaultPoint, Reached
+from apex.policy.lanes import Verdict
+from apex.schema.contract import Lane
+from apex.schema.events import JournalEvent
+from apex.schema.ids import WorkflowRef, workflow_id_for
+from infra.chaos.asl import Execution
+from infra.chaos.executions import SimulatedExecutions
+from infra.chaos.faults import Fault, Plot
+from infra.chaos.lambdas import Functions
+from infra.chaos.profiles import REGISTRY
+from infra.chaos.programs import Program
+from infra.chaos.scheduler import Killed, Scheduler, StuckError
+from infra.chaos.tables import MemoryBucket, MemoryTables
+from infra.chaos.watch import Watch
+from infra.chaos.world import World, enter, leave
+
+_LONGEST = timedelta(hours=3)
+_SWEEP_EVERY = 60.0
+_KEY = "the only key"
+
+_DEATHS: Mapping[FaultPoint, Fault] = {
+    FaultPoint.BEFORE_INTENT: Fault.BEFORE_INTENT,
+    FaultPoint.AFTER_INTENT: Fault.AFTER_INTENT,
+    FaultPoint.AFTER_EFFECT: Fault.AFTER_EFFECT,
+    FaultPoint.AFTER_OUTCOME: Fault.AFTER_OUTCOME,
+    FaultPoint.AFTER_UNDO: Fault.DURING_UNDO,
+    FaultPoint.AFTER_COMPENSATION: Fault.AFTER_COMPENSATION,
+}
+_STANDSTILLS: Mapping[FaultPoint, Fault] = {
+    FaultPoint.AFTER_EFFECT: Fault.ZOMBIE,
+    FaultPoint.AFTER_UNDO: Fault.UNDO_ZOMBIE,
+}
+
+
+@dataclass
+class Ran:
+    """A run that is over, with all that the checks look at. ``stuck`` says why it did not end by itself."""
+
+    program: Program
+    plot: Plot
+    world: World
+    store: DynamoStore
+    tables: MemoryTables
+    watch: Watch
+    executions: list[Execution]
+    refs: list[WorkflowRef]
+    digest: str
+    stuck: str | None = None
+
+
+class Simulation:
+    """Puts one run together."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.plot = Plot(program.faults)
+        self.scheduler = Scheduler(program.seed)
+        self.world = World(self.scheduler, self.plot, program.natures())
+        self.watch = Watch(self.scheduler, self._published)
+        self.tables = MemoryTables(hook=self._before_call, applied=self.watch.applied)
+        names = StoreNames("journal", "state", "payloads", {"records": "records"})
+        bucket = MemoryBucket(self._before_object)
+        self.store = DynamoStore(self.tables, names, s3=bucket, clock=self.scheduler)
+        self.executions = SimulatedExecutions(self.scheduler, self.plot, self._tell)
+        self.house = House(self.store, self.executions, self.scheduler)
+        self.functions = Functions(self.house, REGISTRY, self.scheduler, self.plot)
+        self.executions.around = self
+        self.refs = [
+            WorkflowRef(tenant, workflow_id_for(tenant, _KEY))
+            for tenant in ("tenant-a", "tenant-b")[: program.tenants]
+        ]
+        self._busy: list[Any] = []
+        self._over = False
+
+    def run(self) -> Ran:
+        """Let it happen; what the checks need comes back."""
+        stuck = None
+        enter(self.world)
+        try:
+            with fault_points.injected(self._at_point), _everything_approved():
+                stuck = self._happen()
+        finally:
+            leave()
+        digest = self.scheduler.digest()
+        return Ran(
+            self.program, self.plot, self.world, self.store, self.tables, self.watch, self.executions.all,
+            self.refs, digest, stuck,
+        )  # fmt: skip
+
+    def _happen(self) -> str | None:
+        for ref in self.refs:
+            self.scheduler.spawn(f"submit {ref.tenant}", lambda ref=ref: self._submit(ref))
+        for ref in self.refs:
+            self.scheduler.spawn(f"operator {ref.tenant}", lambda ref=ref: self._operate(ref))
+        self.scheduler.spawn("sweeper", self._sweep_for_ever, background=True)
+        stuck = None
+        try:
+            self.scheduler.run(self._everything_ended)
+            if not self._everything_ended():
+                stuck = "nobody is left who could bring the workflow to its end"
+            elif self.scheduler.elapsed() > _LONGEST:
+                stuck = f"not ended after {_LONGEST}"
+        except StuckError as error:
+            stuck = str(error)
+        self._over = True
+        self.scheduler.end()
+        return stuck
+
+    def _everything_ended(self) -> bool:
+        if self.scheduler.elapsed() > _LONGEST:
+            return True
+        return self.scheduler.foreground == 0 and self.watch.all_final(self.refs)
+
+    # ── who acts ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _submit(self, ref: WorkflowRef) -> None:
+        """A caller submits, and does so again while it gets no answer, but not for ever."""
+        goal = Goal(ref.tenant, "user", "a goal", _KEY, plan=self.program.plan(), correlation_id="c")
+        for _ in range(5):
+            try:
+                submit(self.house, goal)
+            except StoreError:
+                self.scheduler.sleep(1.0)
+            else:
+                return
+
+    def _operate(self, ref: WorkflowRef) -> None:
+        planned = next((f for f in self.program.faults if f.fault is Fault.OPERATOR_COMPENSATES), None)
+        if planned is None:
+            return
+        self.scheduler.sleep(planned.delay)
+        if self.plot.strikes(Fault.OPERATOR_COMPENSATES):
+            self.watch.acted(ref)
+            try:
+                compensate(self.house, ref, Operator("operator", "as the program has it"))
+            except ApexError as error:
+                self.scheduler.note(f"operator was told {type(error).__name__}")
+
+    def _sweep_for_ever(self) -> None:
+        while True:
+            self.scheduler.sleep(_SWEEP_EVERY)
+            self._attend({"detail-type": "Scheduled Event"})
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        """An event goes to the janitor, some time later, unless it is lost."""
+        if self._over or self.plot.strikes(Fault.EVENT_LOST):
+            return
+        delay = self.scheduler.random.uniform(0.1, 3.0)
+
+        def arrive() -> None:
+            self.scheduler.sleep(delay)
+            self._attend(event)
+
+        self.scheduler.spawn("janitor", arrive)
+
+    def _attend(self, event: dict[str, Any]) -> None:
+        try:
+            attend(self.house, event)
+        except ApexError as error:
+            # As deployed: an event that fails is delivered again a few times, then the sweep is left.
+            self.scheduler.note(f"janitor: {type(error).__name__}")
+
+    def _published(self, event: JournalEvent) -> None:
+        """The janitor hears of late effects through the bus."""
+        if event.type == "LateEffectDetected":
+            envelope = envelope_of(event)
+            self._tell({"detail-type": envelope.event_type, "detail": envelope.to_wire()})
+
+    # ── what the machines need (``Surroundings``) ───────────────────────────────────────────────────────────────
+
+    def invoke(self, function: str, payload: dict[str, Any], timeout: timedelta) -> Any:
+        """Call a function."""
+        return self.functions.invoke(function, payload, timeout)
+
+    def entered(self, execution: Execution, state: str) -> None:
+        """At each boundary an execution can be stopped."""
+        self.scheduler.pause(f"{execution.name} enters {state}")
+        is_rollback = execution.name.endswith("-rb")
+        if self.plot.strikes(Fault.ROLLBACK_STOPPED if is_rollback else Fault.EXECUTION_STOPPED):
+            execution.stop()
+
+    # ── where faults strike ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _at_point(self, reached: Reached) -> None:
+        self.scheduler.pause(f"{reached.step_id} {reached.point.value}")
+        step = int(reached.step_id.removeprefix("s")) - 1
+        death = _DEATHS.get(reached.point)
+        if death is not None and self.plot.strikes(death, step):
+            raise Killed
+        standstill = _STANDSTILLS.get(reached.point)
+        planned = self.plot.strikes(standstill, step) if standstill is not None else None
+        if planned is not None:
+            self.world.stand_still(planned.delay)
+
+    def _before_call(self, call: str, writes: Sequence[Mapping[str, Any]]) -> str | None:
+        self.scheduler.pause(call)
+        if self.scheduler.current is None:
+            return None
+        if self.plot.strikes(Fault.THROTTLED):
+            return "throttled"
+        if not writes:
+            return None
+        if self.plot.strikes(Fault.APPEND_CONFLICT):
+            return "conflict"
+        if self.plot.strikes(Fault.APPEND_REJECTED):
+            return "lost"
+        return "applied_no_answer" if self.plot.strikes(Fault.APPEND_TIMED_OUT) else None
+
+    def _before_object(self) -> None:
+        self.scheduler.pause("put_object")
+        if self.plot.strikes(Fault.PAYLOAD_OVERSIZED):
+            raise ClientError({"Error": {"Code": "SlowDown", "Message": "as the fault has it"}}, "PutObject")
+
+
+@contextmanager
+def _everything_approved() -> Iterator[None]:
+    """Irreversible tools run only with a person's approval; here every call counts as approved, and nothing else of the
+    policy is at stake."""
+
+    def approve(tool: str, resolved_input: Any, *, contract: Any) -> Verdict:  # noqa: ARG001
+        return Verdict(Lane.YELLOW, ("approved for the simulation",), "approved")
+
+    before = apex.app.plans.assess, apex.app.run_step.check_policy
+    apex.app.plans.assess = apex.app.run_step.check_policy = approve
+    try:
+        yield
+    finally:
+        apex.app.plans.assess, apex.app.run_step.check_policy = before
