@@ -1,0 +1,1 @@
+"""The semantic plan cache: structure first, embedding second; never the wrong plan."""
