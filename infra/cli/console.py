@@ -3,9 +3,11 @@
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.live import Live
 
 _WIDTH_OF_FILES = 120
 
@@ -31,6 +33,21 @@ def _console(*, stderr: bool) -> Console:
 def say(console: Console, text: str, style: str | None = None) -> None:
     """Print a message; only a terminal breaks its lines."""
     console.print(text, style=style, soft_wrap=True)
+
+
+def moving(console: Console, view: Callable[[], RenderableType]) -> Live:
+    """A view that is drawn again and again while it is entered, and wiped away at the end.
+
+    Standard output and error are left alone: while the local cloud runs, they keep apart what handlers print.
+    """
+    return Live(
+        console=console,
+        get_renderable=view,
+        refresh_per_second=12,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
 
 
 def print_document(data: Any) -> None:

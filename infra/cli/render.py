@@ -8,13 +8,13 @@ from typing import Any
 
 from rich import box
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from apex.ports.store import WorkflowStore
 from apex.schema.events import EventBase, GoalReceived, JournalEvent
 from apex.schema.ledger import Head, Mode
+from infra.cli.console import moving
 from infra.cli.timeline import Line, LineState, Timeline
 
 _MARKS: Mapping[LineState, tuple[str, str]] = {
@@ -174,9 +174,7 @@ class Progress:
     def __init__(self, console: Console) -> None:
         self.timeline = Timeline()
         self._console = console
-        self._live: Live | None = None
-        if console.is_terminal:
-            self._live = Live(console=console, get_renderable=self._view, refresh_per_second=12, transient=True)
+        self._live = moving(console, self._view) if console.is_terminal else None
 
     def _view(self) -> RenderableType:
         return timeline_view(self.timeline, datetime.now(UTC))

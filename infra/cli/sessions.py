@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.spinner import Spinner
 from rich.text import Text
 
 from apex import faults
 from apex.errors import InvalidInput
+from infra.cli.console import moving
 
 if TYPE_CHECKING:
     from infra.local.cloud import Isolation
@@ -35,12 +37,23 @@ def open_session(
     """
     with ExitStack() as stack:
         on_log = _log_sink(stack, console, data, verbose=verbose)
-        with console.status("starting the local cloud…"):
+        with _at_work(console, "starting the local cloud…"):
             # Imported only here: it takes a second and most of the memory.
             from infra.local.session import LocalSession
 
             session = stack.enter_context(LocalSession(data, isolation=isolation, injector=injector, on_log=on_log))
         yield session
+
+
+@contextmanager
+def _at_work(console: Console, what: str) -> Iterator[None]:
+    """Show that something is going on, where a person is looking."""
+    if not console.is_terminal:
+        yield
+        return
+    spinner = Spinner("dots", what)
+    with moving(console, lambda: spinner):
+        yield
 
 
 def _log_sink(stack: ExitStack, console: Console, data: Path | None, *, verbose: bool) -> "Callable[[LogLine], None]":
