@@ -161,7 +161,7 @@ class LocalSession:
 
     def _nothing_works(self, ref: WorkflowRef, head: Head) -> LocalCloudError:
         told = f"workflow {ref.workflow_id} is {head.mode.value}, but nothing works on it"
-        arns = self._executions(ref, head.generation)
+        arns = self.executions(ref, head.generation)
         if not arns:
             return LocalCloudError(f"{told}: it has no execution")
         last = self.cloud.client("stepfunctions").describe_execution(executionArn=arns[-1])
@@ -176,7 +176,7 @@ class LocalSession:
         """The history events of all executions of the workflow, oldest execution first."""
         found: list[dict[str, Any]] = []
         client = self.cloud.client("stepfunctions")
-        for arn in self._executions(ref, self.house.store.head(ref).generation):
+        for arn in self.executions(ref, self.house.store.head(ref).generation):
             for page in client.get_paginator("get_execution_history").paginate(executionArn=arn):
                 found += page["events"]
         return found
@@ -185,10 +185,10 @@ class LocalSession:
         client = self.cloud.client("stepfunctions")
         return any(
             client.describe_execution(executionArn=arn)["status"] == "RUNNING"
-            for arn in self._executions(ref, generation)
+            for arn in self.executions(ref, generation)
         )
 
-    def _executions(self, ref: WorkflowRef, generation: int) -> list[str]:
+    def executions(self, ref: WorkflowRef, generation: int) -> list[str]:
         """ARNs of the executions that exist, computed from the generations: no list has to be searched."""
         client = self.cloud.client("stepfunctions")
         settings = self._settings()

@@ -1,6 +1,8 @@
 """``Executions`` on AWS Step Functions."""
 
+import hashlib
 import json
+import time
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -29,7 +31,9 @@ class StepFunctionsExecutions:
     def _start(self, arn: str, name: str, tenant: str, workflow_id: str, generation: int) -> str:
         payload = {"tenant": tenant, "workflow_id": workflow_id, "generation": generation}
         try:
-            self._client.start_execution(stateMachineArn=arn, name=name, input=json.dumps(payload))
+            self._client.start_execution(
+                stateMachineArn=arn, name=name, input=json.dumps(payload), traceHeader=trace_header(workflow_id)
+            )
         except ClientError as error:
             # The name is computed: an execution that exists already is the one that was wanted.
             if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
@@ -52,3 +56,12 @@ class StepFunctionsExecutions:
             if error.response["Error"]["Code"] == "ExecutionDoesNotExist":
                 return None
             raise StoreError(f"Step Functions answered {error.response['Error']['Code']}") from error
+
+
+def trace_header(workflow_id: str) -> str:
+    """The X-Ray header under which an execution starts; its last part is the same for all executions of a workflow.
+
+    The first part of an X-Ray trace id is the time in seconds, because X-Ray refuses old traces.
+    """
+    digest = hashlib.sha256(workflow_id.encode()).hexdigest()[:24]
+    return f"Root=1-{int(time.time()):08x}-{digest}"

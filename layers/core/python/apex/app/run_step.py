@@ -31,6 +31,7 @@ from apex.errors import (
     ToolRetryable,
 )
 from apex.faults import FaultPoint
+from apex.observability import annotate
 from apex.policy.lanes import check as check_policy
 from apex.ports.store import Change, EntryWrite, RecordWrite, StepView
 from apex.schema.contract import COMMIT_RESERVE, LEASE_MARGIN
@@ -195,6 +196,7 @@ class _StepRun:
             lease_until=entry.lease_until,
         )
         head = self._commit(view.head, (event,), EntryWrite(before, entry, starts=starts), running=True)
+        annotate(attempt=entry.attempt, trace_id=head.correlation_id)
         if starts:
             entry = entry.model_copy(update={"started_seq": head.seq})
         deadline = min(request.function_deadline - COMMIT_RESERVE, now + self.contract.timeout)
@@ -206,6 +208,7 @@ class _StepRun:
             run_key=key,
             attempt=entry.attempt,
             deadline=deadline,
+            trace_id=head.correlation_id,
             now=self.clock.now,
             read_record=self.store.read_record,
         )

@@ -10,6 +10,7 @@ from apex.app.house import House
 from apex.app.requests import StepRequest, describe
 from apex.errors import HeadChanged, StepBusy, StepChanged, StepPaused, UndoFailed
 from apex.faults import FaultPoint
+from apex.observability import annotate
 from apex.ports.store import Change, EntryWrite, RecordWrite
 from apex.schema.contract import COMMIT_RESERVE, LEASE_MARGIN
 from apex.schema.events import (
@@ -47,10 +48,13 @@ class _StepUndo:
         self.tool = tool
         self.contract = tool.contract
         self.request = request
+        self.trace_id = ""
 
     def run(self) -> dict[str, Any]:
         view = self.store.view(self.request.ref, self.request.step_id)
         head, entry = view.head, view.entry
+        self.trace_id = head.correlation_id
+        annotate(attempt=entry.undo_attempt + 1 if entry else 1, trace_id=head.correlation_id)
         if head.mode is not Mode.ROLLING_BACK or head.generation != self.request.generation:
             raise StepPaused(f"the workflow is {head.mode.value} in generation {head.generation}")
         decision = decide_undo(entry, self.contract, self.clock.now())
@@ -184,6 +188,7 @@ class _StepUndo:
             run_key=self._key(entry, "run"),
             attempt=entry.undo_attempt if direction == "undo" else entry.attempt,
             deadline=deadline,
+            trace_id=self.trace_id,
             now=self.clock.now,
             read_record=self.store.read_record,
         )

@@ -88,6 +88,8 @@ class Call:
     attempt: int
     deadline: datetime
     """The tool must have answered by then."""
+    trace_id: str = ""
+    """Ties together everything that happens for one goal, also at the providers that take such an id."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     read_record: Callable[[str, str, str], dict[str, Any] | None] | None = None
