@@ -40,13 +40,24 @@ class Counted:
     """Counts the finished invocations of a function."""
 
     def __init__(self, function: str) -> None:
-        self._function = function
+        self.function = function
         self.count = 0
 
     def __call__(self, called: str, event: dict[str, Any], proceed: Proceed) -> Any:
-        answer = proceed(event)
-        self.count += called == self._function
+        answer = self.answer(called, event, proceed)
+        self.count += called == self.function
         return answer
+
+    def answer(self, called: str, event: dict[str, Any], proceed: Proceed) -> Any:
+        """What the invocation answers."""
+        return proceed(event)
+
+
+class Silenced(Counted):
+    """Answers in a function's place, as if it had found nothing to do."""
+
+    def answer(self, called: str, event: dict[str, Any], proceed: Proceed) -> Any:
+        return {} if called == self.function else proceed(event)
 
 
 When = Literal["before", "instead", "after"]
