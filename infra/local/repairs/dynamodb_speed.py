@@ -3,10 +3,10 @@
 import functools
 import pickle
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from moto.dynamodb.comparisons import ConditionExpressionParser
+from moto.dynamodb.comparisons import ConditionExpressionParser, get_comparison_func
 from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.parsing.expressions import UpdateExpressionParser
@@ -145,14 +145,36 @@ def _matches(item: Item, matching: Mapping[str, DynamoType]) -> bool:
     return all(name in item.attrs and item.attrs[name] == value for name, value in matching.items())
 
 
+def _in_range(view: Table, partition: DynamoType, comparison: str, values: Sequence[DynamoType]) -> None:
+    """Leave only the items of a partition whose sort keys are asked for, in their order."""
+    meets, bounds = get_comparison_func(comparison), [value.cast_value for value in values]
+    found = [item for item in view.items[partition].values() if meets(item.range_key.cast_value, *bounds)]
+    view.items[partition] = {item.range_key: item for item in sorted(found, key=lambda item: item.range_key.cast_value)}
+
+
 def _install_partition_queries() -> Undo:
     query = Table.query
 
-    def query_partition(table: Table, hash_key: DynamoType | None, *rest: Any, **options: Any) -> Any:
+    def query_partition(
+        table: Table,
+        hash_key: DynamoType | None,
+        comparison: str | None,
+        values: Sequence[DynamoType],
+        limit: int | None,
+        *rest: Any,
+        **options: Any,
+    ) -> Any:
         matching = dict(options.get("hash_key_conditions") or {})
-        if not matching and hash_key is not None and not options.get("index_name"):
+        index = options.get("index_name") or (rest[3] if len(rest) > 3 else None)
+        if not matching and hash_key is not None and not index:
             matching = {table.hash_key_attr: hash_key}
-        return query(_partition_view(table, matching) if matching else table, hash_key, *rest, **options)
+        if not matching:
+            return query(table, hash_key, comparison, values, limit, *rest, **options)
+        view = _partition_view(table, matching)
+        # With a limit, whether there is a next page depends on the items out of range too.
+        if comparison and not (index or limit) and hash_key in view.items:
+            _in_range(view, hash_key, comparison, values)
+        return query(view, hash_key, comparison, values, limit, *rest, **options)
 
     return replace((Table, "query", query_partition))
 

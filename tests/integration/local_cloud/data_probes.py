@@ -143,6 +143,14 @@ def http_messages_for_an_event(_: Any) -> Any:
         return len(messages)
 
 
+@probe("dynamodb-quick-values", 0)
+def questions_whether_a_text_is_a_map(dynamodb: Any) -> Any:
+    with answers_of(DynamoType, "is_map") as asked:
+        dynamodb.put_item(TableName="things", Item=HEAD)
+        dynamodb.get_item(TableName="things", Key=HEAD)
+        return len(asked)
+
+
 @probe("dynamodb-parse-once", 1)
 def readings_of_one_condition(dynamodb: Any) -> Any:
     with answers_of(ConditionExpressionParser, "_lex_condition_expression") as readings:

@@ -16,7 +16,7 @@ from moto.awslambda.models import LambdaFunction
 from infra.local.repairs import Repair
 from infra.local.repairs.stepfunctions_patching import replace
 
-MODULES = ("dynamodb", "dynamodb_capacity", "dynamodb_speed", "eventbridge")
+MODULES = ("dynamodb", "dynamodb_capacity", "dynamodb_speed", "dynamodb_values", "eventbridge")
 ACCOUNT = "123456789012"
 Json = Any
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto.dynamodb.models import dynamodb_backends
 
-from infra.local.repairs.dynamodb_speed import REPAIRS as SPEED
+from infra.local.repairs import dynamodb_speed, dynamodb_values
 from tests.integration.local_cloud.data_rig import ACCOUNT, client, data_repairs, make_tables, moto_with
 
 Json = Any
@@ -371,6 +371,68 @@ def carry_out(dynamodb: Any, step: Json) -> Json:
     except (ValueError, KeyError, AttributeError, TypeError) as crash:  # moto's own, the same in both ways
         return type(crash).__name__
     return {**answer, "ResponseMetadata": answer["ResponseMetadata"]["HTTPStatusCode"]}
+
+
+SPEED = (*dynamodb_speed.REPAIRS, *dynamodb_values.REPAIRS)
+
+
+def pages(dynamodb: Any, query: Json) -> Json:
+    """All pages of a query, each with what it says about itself."""
+    found: list[Json] = []
+    start: Json = {}
+    while True:
+        answer = dynamodb.query(**query, **start, ReturnConsumedCapacity="TOTAL")
+        found.append({name: answer.get(name) for name in ("Items", "Count", "ScannedCount", "LastEvaluatedKey")})
+        if "LastEvaluatedKey" not in answer:
+            return found
+        start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+
+def answers_to_queries(dynamodb: Any) -> Json:
+    for number in (10, 9, -1, 2.5, 100):
+        for partition in ("p", "q"):
+            dynamodb.put_item(TableName="events", Item={"pk": {"S": partition}, "n": {"N": str(number)}})
+            name = {"sk": {"S": f"STEP#{number}"}, "since": {"S": str(number)}, "x": {"L": [{"N": "1"}, {"M": {}}]}}
+            dynamodb.put_item(TableName="things", Item={"pk": {"S": partition}, "owner": {"S": "o"}, **name})
+    dynamodb.put_item(TableName="things", Item={**thing("HEAD"), "b": {"B": b"\x00"}})
+    values = {":p": {"S": "p"}, ":n": {"N": "9"}, ":m": {"N": "50"}}
+    texts = {":p": {"S": "p"}, ":s": {"S": "STEP#"}}
+    asked: list[Json] = [
+        *(
+            {"TableName": "events", "KeyConditionExpression": f"pk = :p{rest}", **forward, **limit}
+            for rest in ("", " AND n > :n", " AND n <= :n", " AND n BETWEEN :n AND :m", " AND n = :n")
+            for forward in ({}, {"ScanIndexForward": False})
+            for limit in ({}, {"Limit": 2})
+        ),
+        {"TableName": "things", "KeyConditionExpression": "pk = :p AND begins_with(sk, :s)"},
+        {"TableName": "things", "KeyConditionExpression": "pk = :p AND sk < :s", "ProjectionExpression": "b"},
+        {
+            "TableName": "things",
+            "IndexName": "by_owner",
+            "KeyConditionExpression": "#o = :o AND since > :s",
+            "Limit": 3,
+        },
+    ]
+    found = []
+    for query in asked:
+        expression = query["KeyConditionExpression"] + query.get("IndexName", "")
+        if "by_owner" in expression:
+            given = {":o": {"S": "o"}, ":s": {"S": "1"}}
+            query["ExpressionAttributeNames"] = {"#o": "owner"}
+        else:
+            given = {name: value for name, value in {**values, **texts}.items() if name in expression}
+        found.append(pages(dynamodb, {**query, "ExpressionAttributeValues": given}))
+    return found
+
+
+def test_quick_queries_answer_as_moto_does() -> None:
+    seen = []
+    for repairs in (tuple(repair for repair in data_repairs() if repair not in SPEED), data_repairs()):
+        with moto_with(repairs):
+            seen.append(answers_to_queries(make_tables(stream=None)))
+    assert seen[0] == seen[1]
+    assert [item["n"]["N"] for item in seen[1][0][0]["Items"]] == ["-1", "2.5", "9", "10", "100"]
+    assert len(seen[1][-1]) > 1
 
 
 @settings(max_examples=60)
