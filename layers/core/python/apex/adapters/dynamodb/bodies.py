@@ -7,6 +7,7 @@ time.
 import hashlib
 from typing import Any
 
+from apex.adapters.dynamodb.answers import answered
 from apex.adapters.dynamodb.tables import tenant_key
 from apex.errors import StoreError
 from apex.schema.ids import WorkflowRef
@@ -30,14 +31,15 @@ class Bodies:
     def pack(self, ref: WorkflowRef, document: str) -> Item:
         """Attributes that hold the document. A large one is written to S3 *before* this answers, under the digest of
         its content, so that repeating the write changes nothing. Raises ``StoreError`` where it is large and there is
-        no bucket."""
+        no bucket, or the bucket does not take it."""
         content = document.encode()
         if len(content) <= self._limit:
             return {"body": {"S": document}}
         if self._s3 is None or self._bucket is None:
             raise StoreError(f"a document of {len(content)} bytes needs the payload bucket, and none is configured")
         key = f"{tenant_key(ref.tenant)}/{ref.workflow_id}/{hashlib.sha256(content).hexdigest()}.json"
-        self._s3.put_object(Bucket=self._bucket, Key=key, Body=content, ContentType="application/json")
+        with answered():
+            self._s3.put_object(Bucket=self._bucket, Key=key, Body=content, ContentType="application/json")
         return {"body_ref": {"S": key}, "body_bytes": {"N": str(len(content))}}
 
     def unpack(self, item: Item) -> str:
@@ -49,7 +51,8 @@ class Bodies:
             raise StoreError(
                 "a large document was stored in the payload bucket, and none is configured to read it from"
             )
-        content: bytes = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        with answered():
+            content: bytes = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
         if hashlib.sha256(content).hexdigest() != key.rsplit("/", 1)[-1].removesuffix(".json"):
             raise StoreError("a stored document is not the one that was written: its digest differs")
         return content.decode()

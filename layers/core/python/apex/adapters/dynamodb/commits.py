@@ -12,6 +12,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from apex.adapters.dynamodb.answers import answered, reasons_of, store_error
 from apex.adapters.dynamodb.bodies import Item
 from apex.adapters.dynamodb.items import HEAD, Items
 from apex.errors import Conflict, HeadChanged, StepChanged, StoreContended, StoreError, WorkflowNotFound
@@ -63,12 +64,12 @@ class Committer:
             try:
                 self._client.transact_write_items(TransactItems=writes)
             except ClientError as error:
-                codes = {reason.get("Code") for reason in _reasons(error)}
+                codes = {reason.get("Code") for reason in reasons_of(error)}
                 if "ConditionalCheckFailed" in codes:
                     # It is there: perhaps by an earlier try of ours whose answer was lost.
                     return None if self._landed(head.ref, (first,)) else self.read_head(head.ref)
                 if not codes & _CONTENDED and error.response["Error"]["Code"] not in _BUSY_CODES:
-                    raise _store_error(error) from error
+                    raise store_error(error) from error
                 tries += 1
             except BotoCoreError:
                 tries += 1  # no answer came: the next try finds out whether it was written
@@ -80,20 +81,21 @@ class Committer:
         """Write the change, starting from the head the caller read; answers the head after it."""
         give_up_at = give_up_at or self._clock.now() + _DEFAULT_PATIENCE
         tries = 0
-        open_try: tuple[EventBase, ...] | None = None
+        open_try: tuple[Head, tuple[EventBase, ...]] | None = None
         while True:
-            if open_try is not None and self._landed(change.ref, open_try):
-                return self.read_head(change.ref)
+            if open_try is not None and self._landed(change.ref, open_try[1]):
+                # The head as this change left it, as for any other change: others may have moved it on since.
+                return open_try[0]
             check_expectations(change, head)
             after, events = _number(change, head)
             try:
                 self._client.transact_write_items(TransactItems=self._transaction(change, head, after, events))
             except ClientError as error:
                 head = self._next_head(error, change)
-                open_try = events if _is_ambiguous(error) else open_try
+                open_try = (after, events) if _is_ambiguous(error) else open_try
             except BotoCoreError:
                 # No answer came: the transaction may have been applied. Only the journal can tell.
-                open_try = events
+                open_try = (after, events)
                 head = self.read_head(change.ref)
             else:
                 return after
@@ -105,15 +107,15 @@ class Committer:
         try:
             self._client.transact_write_items(TransactItems=[self._record_write(write)])
         except ClientError as error:
-            if any(reason.get("Code") == "ConditionalCheckFailed" for reason in _reasons(error)):
+            if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons_of(error)):
                 raise Conflict("a row of that key exists already") from error
-            raise _store_error(error) from error
+            raise store_error(error) from error
+        except BotoCoreError as error:
+            raise store_error(error) from error
 
     def read_head(self, ref: WorkflowRef) -> Head:
         """The head, read consistently; raises ``WorkflowNotFound``."""
-        item = self._client.get_item(TableName=self._state, Key=self._items.key(ref, HEAD), ConsistentRead=True).get(
-            "Item"
-        )
+        item = self._get(self._state, self._items.key(ref, HEAD))
         if item is None:
             raise WorkflowNotFound(f"there is no workflow {ref.workflow_id}")
         return self._items.read_head(item)
@@ -122,8 +124,13 @@ class Committer:
         """True where the journal holds the first of these events: then it holds the whole change."""
         first = events[0]
         key = self._items.journal_key(ref, first.seq)
-        item = self._client.get_item(TableName=self._journal, Key=key, ConsistentRead=True).get("Item")
+        item = self._get(self._journal, key)
         return item is not None and item["event_id"]["S"] == first.event_id
+
+    def _get(self, table: str, key: Item) -> Item | None:
+        with answered():
+            item: Item | None = self._client.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
+        return item
 
     def _transaction(
         self, change: Change, head: Head, after: Head, events: tuple[EventBase, ...]
@@ -176,10 +183,10 @@ class Committer:
         if code in _BUSY_CODES:
             return self.read_head(change.ref)
         if code != "TransactionCanceledException":
-            raise _store_error(error) from error
-        reasons = [reason.get("Code", "None") for reason in _reasons(error)]
+            raise store_error(error) from error
+        reasons = [reason.get("Code", "None") for reason in reasons_of(error)]
         if reasons and reasons[0] == "ConditionalCheckFailed":
-            item = _reasons(error)[0].get("Item")
+            item = reasons_of(error)[0].get("Item")
             return self._items.read_head(item) if item else self.read_head(change.ref)
         entries = reasons[1 : 1 + len(change.entries)]
         if "ConditionalCheckFailed" in entries:
@@ -189,7 +196,7 @@ class Committer:
             raise Conflict("a row of that key exists already")
         if _CONTENDED & set(reasons) or "ConditionalCheckFailed" in reasons:
             return self.read_head(change.ref)
-        raise _store_error(error) from error
+        raise store_error(error) from error
 
     def _pause(self, tries: int, give_up_at: datetime) -> None:
         pause = random.uniform(0, min(_PAUSE_CAP, _PAUSE_BASE * 2**tries))  # noqa: S311 - jitter, not a secret
@@ -239,14 +246,5 @@ def _put(
     return {"Put": put}
 
 
-def _reasons(error: ClientError) -> list[dict[str, Any]]:
-    return [dict(reason) for reason in error.response.get("CancellationReasons", [])]
-
-
 def _is_ambiguous(error: ClientError) -> bool:
     return error.response["Error"]["Code"] in {"InternalServerError", "TransactionInProgressException"}
-
-
-def _store_error(error: ClientError) -> StoreError:
-    reasons = ", ".join(reason.get("Code", "None") for reason in _reasons(error))
-    return StoreError(f"DynamoDB answered {error.response['Error']['Code']}" + (f" ({reasons})" if reasons else ""))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from apex.adapters.dynamodb.answers import answered
 from apex.adapters.dynamodb.bodies import Bodies, Item
 from apex.adapters.dynamodb.commits import Committer
 from apex.adapters.dynamodb.items import HEAD, SPEC, STEP, SUBMITTED, Items, open_shards
@@ -59,7 +60,8 @@ class DynamoStore:
         for start in range(0, len(puts), _BATCH_WRITE):
             pending: dict[str, Any] = {self._names.state: puts[start : start + _BATCH_WRITE]}
             while pending:
-                pending = self._client.batch_write_item(RequestItems=pending)["UnprocessedItems"]
+                with answered():
+                    pending = self._client.batch_write_item(RequestItems=pending)["UnprocessedItems"]
 
     def put_record(self, write: RecordWrite) -> None:
         """Write a tool's own row outside any workflow."""
@@ -116,7 +118,7 @@ class DynamoStore:
 
     def events(self, ref: WorkflowRef, after: int = 0) -> Iterator[JournalEvent]:
         """The journal in order, page by page."""
-        pages = self._client.get_paginator("query").paginate(
+        items = self._pages(
             TableName=self._names.journal,
             ConsistentRead=True,
             KeyConditionExpression="pk = :pk AND seq > :after",
@@ -125,20 +127,20 @@ class DynamoStore:
                 ":after": {"N": str(after)},
             },
         )
-        for page in pages:
-            for item in page["Items"]:
-                yield self._items.read_event(item)
+        for item in items:
+            yield self._items.read_event(item)
 
     def workflows(self, tenant: str, *, limit: int = 50) -> list[Head]:
         """The tenant's newest workflows; the index holds keys only, so the heads themselves are read."""
-        answer = self._client.query(
-            TableName=self._names.state,
-            IndexName="by_tenant",
-            KeyConditionExpression="tenant_pk = :tenant",
-            ExpressionAttributeValues={":tenant": {"S": tenant_key(tenant)}},
-            ScanIndexForward=False,
-            Limit=limit,
-        )
+        with answered():
+            answer = self._client.query(
+                TableName=self._names.state,
+                IndexName="by_tenant",
+                KeyConditionExpression="tenant_pk = :tenant",
+                ExpressionAttributeValues={":tenant": {"S": tenant_key(tenant)}},
+                ScanIndexForward=False,
+                Limit=limit,
+            )
         keys = [{"pk": item["pk"], "sk": item["sk"]} for item in answer["Items"]]
         heads = [self._items.read_head(item) for item in self._batch_get(keys)]
         return sorted(heads, key=lambda head: (head.created_at, head.workflow_id), reverse=True)
@@ -147,13 +149,14 @@ class DynamoStore:
         """Workflows of all tenants that have not ended, oldest first."""
         found: list[tuple[str, str]] = []
         for shard in open_shards():
-            answer = self._client.query(
-                TableName=self._names.state,
-                IndexName="by_open",
-                KeyConditionExpression="open_pk = :shard",
-                ExpressionAttributeValues={":shard": {"S": shard}},
-                Limit=limit,
-            )
+            with answered():
+                answer = self._client.query(
+                    TableName=self._names.state,
+                    IndexName="by_open",
+                    KeyConditionExpression="open_pk = :shard",
+                    ExpressionAttributeValues={":shard": {"S": shard}},
+                    Limit=limit,
+                )
             found += [(item["created_sk"]["S"], item["pk"]["S"]) for item in answer["Items"]]
         return [workflow_of(key) for _, key in sorted(found)[:limit]]
 
@@ -163,7 +166,8 @@ class DynamoStore:
         return None if item is None else self._items.read_record(item)
 
     def _get(self, table: str, key: Item) -> Item | None:
-        item: Item | None = self._client.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
+        with answered():
+            item: Item | None = self._client.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
         return item
 
     def _batch_get(self, keys: Sequence[Item]) -> list[Item]:
@@ -172,13 +176,14 @@ class DynamoStore:
             wanted = {"Keys": list(keys[start : start + _BATCH_GET]), "ConsistentRead": True}
             pending: dict[str, Any] = {self._names.state: wanted}
             while pending:
-                answer = self._client.batch_get_item(RequestItems=pending)
+                with answered():
+                    answer = self._client.batch_get_item(RequestItems=pending)
                 found += answer["Responses"].get(self._names.state, [])
                 pending = answer.get("UnprocessedKeys", {})
         return found
 
     def _query(self, ref: WorkflowRef, prefix: str) -> Iterator[Item]:
-        pages = self._client.get_paginator("query").paginate(
+        return self._pages(
             TableName=self._names.state,
             ConsistentRead=True,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
@@ -187,5 +192,8 @@ class DynamoStore:
                 ":prefix": {"S": prefix},
             },
         )
-        for page in pages:
-            yield from page["Items"]
+
+    def _pages(self, **request: Any) -> Iterator[Item]:
+        with answered():
+            for page in self._client.get_paginator("query").paginate(**request):
+                yield from page["Items"]
