@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -70,7 +71,8 @@ class Book:
         self._remembered: dict[str, tuple[datetime, Sale]] = {}
         self._tombstones: set[str] = set()
         self._undone_keys: set[str] = set()
-        self._under_way: list[tuple[datetime, str]] = []
+        self._moment: datetime | None = None
+        self._under_way: list[tuple[datetime, Callable[[], object]]] = []
         self._troubles: dict[str, deque[Trouble]] = {"apply": deque(), "undo": deque(), "find": deque()}
 
     # ── what the test orders ────────────────────────────────────────────────────────────────────────────────
@@ -90,7 +92,7 @@ class Book:
 
     def arrive(self, key: str) -> None:
         """A request that was under way all the time arrives only now, however late that is."""
-        self._under_way.append((self.clock.now(), key))
+        self._under_way.append((self.clock.now(), lambda: self._apply(key)))
         self._settle()
 
     # ── what the test sees ──────────────────────────────────────────────────────────────────────────────────
@@ -118,20 +120,19 @@ class Book:
 
     def apply(self, call: Call) -> str:
         """Bring the effect about; answers its receipt."""
-        lands_by = call.deadline + SETTLES - timedelta(seconds=1)
-        return str(self._suffer("apply", call.key, lambda: self._apply(call.key), lands_by))
+        return str(self._suffer("apply", call.key, lambda: self._apply(call.key), call.deadline))
 
     def undo(self, call: Call) -> None:
         """Take the effect back; asking again under the same key changes nothing."""
-        self._suffer("undo", call.key, lambda: self._undo(call.key, call.run_key), self.clock.now())
+        self._suffer("undo", call.key, lambda: self._undo(call.key, call.run_key), call.deadline)
 
     def find(self, call: Call) -> "Probe[Receipt]":
         """Did it happen?"""
-        answer = self._suffer("find", call.run_key, lambda: self._find(call.run_key), self.clock.now())
+        answer = self._suffer("find", call.run_key, lambda: self._find(call.run_key), call.deadline)
         assert isinstance(answer, Probe)
         return answer
 
-    def _suffer(self, operation: str, key: str, act: Callable[[], Any], lands_by: datetime) -> Any:
+    def _suffer(self, operation: str, key: str, act: Callable[[], Any], deadline: datetime) -> Any:
         self._settle()
         self.calls.append((operation, key))
         waiting = self._troubles[operation]
@@ -146,7 +147,7 @@ class Book:
             case Trouble.KILLED_BEFORE:
                 raise Killed
             case Trouble.LATE_REQUEST | Trouble.KILLED_LATE:
-                self._under_way.append((lands_by, key))
+                self._under_way.append((deadline + SETTLES - timedelta(seconds=1), act))
                 raise ToolOutcomeUnknown("no answer") if trouble is Trouble.LATE_REQUEST else Killed
         answer = act()
         if trouble is Trouble.LOST_REPLY:
@@ -159,19 +160,26 @@ class Book:
         return answer
 
     def _settle(self) -> None:
-        due = [key for at, key in self._under_way if at <= self.clock.now()]
-        self._under_way = [item for item in self._under_way if item[0] > self.clock.now()]
-        for key in due:
-            if key not in self._tombstones:
-                self._apply(key)
+        now = self.clock.now()
+        due = sorted((item for item in self._under_way if item[0] <= now), key=lambda item: item[0])
+        self._under_way = [item for item in self._under_way if item[0] > now]
+        for at, act in due:
+            # It happened when it was due, and nobody is left to be told of a refusal.
+            self._moment = at
+            with suppress(ToolRejected):
+                act()
+        self._moment = None
+
+    def _now(self) -> datetime:
+        return self._moment or self.clock.now()
 
     def _apply(self, key: str) -> str:
         if key in self._tombstones:
             raise ToolRejected("this key was cancelled before")
         known = self._remembered.get(key)
-        if known is None or known[0] + self.window <= self.clock.now():
+        if known is None or known[0] + self.window <= self._now():
             # A forgotten key is a new one: the shop sells a second time.
-            known = (self.clock.now(), Sale(key, self.clock.now()))
+            known = (self._now(), Sale(key, self._now()))
             self._remembered[key] = known
             self.effects.append(known[1])
         return f"receipt-{self.effects.index(known[1])}"
@@ -202,8 +210,10 @@ class Receipt(Output):
     ok: bool | None = None
 
 
-def shop_tool(book: Book, *, probe: bool = False, undo: bool = True, **declared: Any) -> Tool[Order, Receipt]:
-    """The tool ``order_item``, which acts in that book. Without ``undo`` its effect is irreversible."""
+def shop_tool(
+    book: Book, *, name: str = "order_item", probe: bool = False, undo: bool = True, **declared: Any
+) -> Tool[Order, Receipt]:
+    """A tool that acts in that book. Without ``undo`` its effect is irreversible."""
     terms: dict[str, Any] = {
         "description": "Order an item from the shop.",
         "effect": Effect.REVERSIBLE if undo else Effect.IRREVERSIBLE,
@@ -212,9 +222,11 @@ def shop_tool(book: Book, *, probe: bool = False, undo: bool = True, **declared:
         "undo_of_absent": UndoOfAbsent.FENCES if book.fences else UndoOfAbsent.TOLERATES,
     }
 
-    @tool(**{**terms, **declared})
-    def order_item(order: Order, call: Call) -> Receipt:
+    def run(order: Order, call: Call) -> Receipt:
         return Receipt(receipt=book.apply(call))
+
+    run.__name__ = name
+    order_item = tool(**{**terms, **declared})(run)
 
     if undo:
 

@@ -236,6 +236,21 @@ def test_without_a_probe_nothing_is_called_outside_the_window() -> None:
     assert (world.state(), world.head.seq) == (S.UNKNOWN, before)
 
 
+def test_a_repetition_that_might_land_after_the_key_is_forgotten_is_not_made() -> None:
+    """To the provider it would be a new order, and a second effect."""
+    world, book = shop(window=timedelta(minutes=5))
+    book.next("apply", Trouble.LOST_REPLY, Trouble.LATE_REQUEST)
+    with pytest.raises(StepUnknown):
+        world.run()
+    world.clock.advance(timedelta(minutes=4, seconds=40))
+
+    with pytest.raises(StepUnresolved):
+        world.run()
+
+    world.clock.advance(A_DAY)
+    assert len(book.standing()) == 1
+
+
 @pytest.mark.parametrize("trouble", [Trouble.REJECTED, Trouble.UNAVAILABLE])
 def test_a_refusal_behind_a_doubt_leaves_the_step_unknown(trouble: Trouble) -> None:
     """The refused attempt says nothing about the one before it, which may have charged the card."""

@@ -49,11 +49,11 @@ def decide_run(entry: Entry | None, contract: Contract, now: datetime) -> Attemp
 
 
 def within_window(entry: Entry, contract: Contract, now: datetime) -> bool:
-    """True while a call that takes its full time would still end inside the time for which the provider remembers the
-    key."""
+    """True while a call would land, however late, inside the time for which the provider remembers the key."""
     if entry.first_intent_at is None:
         return True
-    return now + contract.timeout < entry.first_intent_at + contract.idempotency_window
+    lands_by = now + contract.timeout + contract.settles_within
+    return lands_by < entry.first_intent_at + contract.idempotency_window
 
 
 LateAction = Literal["confirm", "late", "nothing"]
