@@ -1,4 +1,4 @@
-"""What goes wrong between us and the tables or the bucket, as the store's own errors: the state machines retry these."""
+"""What goes wrong between us and the tables or the bucket, as the store's own errors, which the state machines retry."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

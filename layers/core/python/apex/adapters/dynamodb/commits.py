@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from apex.adapters.dynamodb.answers import answered, reasons_of, store_error
 from apex.adapters.dynamodb.bodies import Item
 from apex.adapters.dynamodb.items import HEAD, Items
-from apex.errors import Conflict, HeadChanged, StepChanged, StoreContended, StoreError, WorkflowNotFound
+from apex.errors import Conflict, HeadChanged, StepChanged, StoreContended, WorkflowNotFound
 from apex.ports.store import Change, EntryWrite, EventDraft, RecordWrite
 from apex.ports.surroundings import Clock
 from apex.schema.events import EventBase
