@@ -29,7 +29,7 @@ from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.eval.variable_store import NoSuchVariable, VariableStore
 
-from infra.local.plain_paths import UNSURE, follow
+from infra.local.plain_expressions import UNSURE, answer
 from infra.local.repairs import Repair, Undo
 from infra.local.repairs.stepfunctions_functions import FUNCTIONS, for_engine
 from infra.local.repairs.stepfunctions_patching import replace
@@ -133,8 +133,8 @@ def evaluate(source: str, states: Mapping[str, Any], variables: Mapping[str, Any
 
     Raises QueryFailed when it does not parse, fails, yields nothing, or yields what is not JSON.
     """
-    if (found := follow(source, states, variables)) is not UNSURE:
-        return found
+    if (found := answer(source, states, variables)) is not UNSURE:
+        return _json(for_engine(found))
     query = compile_query(source)
     bindings = {name: variables[name] for name in query.variables if name in variables}
     if query.states_fields is None:
