@@ -109,6 +109,7 @@ def generate(seed: int, index: int) -> Program:
     if any(fault.fault in _ROLLBACK_FAULTS for fault in faults):
         steps = _failing(draw, steps)
     steps = _with_much(draw, steps, faults)
+    faults = [_within_memory(fault, steps) for fault in faults]
     tenants = 2 if draw.random() < 0.15 else 1
     return Program(f"{seed}/{index}", tuple(steps), tuple(faults), tenants)
 
@@ -173,7 +174,9 @@ def _fault(draw: random.Random, size: int) -> PlannedFault:
         case Fault.UNAVAILABLE | Fault.PROBE_UNAVAILABLE | Fault.REPLY_LOST:
             times = draw.choice((1, 1, 2, 6))
         case Fault.LANDS_LATE:
-            times, delay = draw.choice((1, 1, 2)), draw.choice((0.2, 0.5, 0.8, 1.0))
+            nth, times, delay = draw.choice((0, 0, 1, 2)), draw.choice((1, 1, 2)), draw.choice((0.2, 0.5, 0.8, 1.0))
+        case Fault.AFTER_INTENT | Fault.AFTER_EFFECT | Fault.DURING_UNDO:
+            times = draw.choice((1, 1, 2, 3))
         case Fault.ZOMBIE | Fault.LATE_SENDER | Fault.UNDO_ZOMBIE:
             delay = draw.choice((16.0, 25.0, 40.0, 90.0, 400.0))
         case Fault.REORDERED_DELIVERY | Fault.OPERATOR_COMPENSATES:
@@ -192,6 +195,15 @@ def _fault(draw: random.Random, size: int) -> PlannedFault:
     if fault in {Fault.DUPLICATE_DELIVERY, Fault.REORDERED_DELIVERY}:
         nth = draw.randint(0, 2)
     return PlannedFault(fault, step, nth, times, delay)
+
+
+def _within_memory(fault: PlannedFault, steps: Sequence[PlannedStep]) -> PlannedFault:
+    """A request held up beyond a provider's memory of its key is applied again, whatever anybody does: contracts exclude
+    it, and so does the simulator."""
+    remembers = PROFILES[steps[fault.step].profile].contract.idempotency_window.total_seconds()
+    if fault.fault is Fault.LATE_SENDER and remembers:
+        return replace(fault, delay=min(fault.delay, remembers * 2 / 3))
+    return fault
 
 
 def _hides_a_late_sender(faults: Sequence[PlannedFault]) -> bool:

@@ -206,6 +206,11 @@ class Scheduler:
             while not actor.done:
                 self._turn(actor)
 
+    def errors(self) -> list[tuple[str, BaseException]]:
+        """With what actors ended, except those that were killed."""
+        ended = [(actor.name, actor.error) for actor in self._actors]
+        return [(name, error) for name, error in ended if error is not None and not isinstance(error, Killed)]
+
     def note(self, what: str) -> None:
         """Add a line to the log of this run, of which only a digest is kept."""
         self._log.update(f"{self._now.timestamp()} {what}\n".encode())

@@ -61,11 +61,19 @@ class Ran:
     world: World
     store: DynamoStore
     tables: MemoryTables
+    bucket: MemoryBucket
     watch: Watch
     executions: list[Execution]
     refs: list[WorkflowRef]
     digest: str
+    errors: list[tuple[str, BaseException]]
+    """With what functions ended that did not answer, by their names."""
     stuck: str | None = None
+
+    @property
+    def rows(self) -> frozenset[str]:
+        """Keys of the rows that transactional tools have written and not deleted."""
+        return frozenset(item["sk"]["S"] for item in self.tables.rows("records"))
 
 
 class Simulation:
@@ -79,8 +87,8 @@ class Simulation:
         self.watch = Watch(self.scheduler, self._published)
         self.tables = MemoryTables(hook=self._before_call, applied=self.watch.applied)
         names = StoreNames("journal", "state", "payloads", {"records": "records"})
-        bucket = MemoryBucket(self._before_object)
-        self.store = DynamoStore(self.tables, names, s3=bucket, clock=self.scheduler)
+        self.bucket = MemoryBucket(self._before_object)
+        self.store = DynamoStore(self.tables, names, s3=self.bucket, clock=self.scheduler)
         self.executions = SimulatedExecutions(self.scheduler, self.plot, self._tell)
         self.house = House(self.store, self.executions, self.scheduler)
         self.functions = Functions(self.house, REGISTRY, self.scheduler, self.plot)
@@ -101,11 +109,20 @@ class Simulation:
                 stuck = self._happen()
         finally:
             leave()
-        digest = self.scheduler.digest()
         return Ran(
-            self.program, self.plot, self.world, self.store, self.tables, self.watch, self.executions.all,
-            self.refs, digest, stuck,
-        )  # fmt: skip
+            program=self.program,
+            plot=self.plot,
+            world=self.world,
+            store=self.store,
+            tables=self.tables,
+            bucket=self.bucket,
+            watch=self.watch,
+            executions=self.executions.all,
+            refs=self.refs,
+            digest=self.scheduler.digest(),
+            errors=self.scheduler.errors(),
+            stuck=stuck,
+        )
 
     def _happen(self) -> str | None:
         for ref in self.refs:

@@ -55,6 +55,10 @@ class Watch:
         if head.mode.is_final:
             self.ended_at.setdefault(key, self._scheduler.now())
 
+    def ended(self, ref: WorkflowRef) -> datetime | None:
+        """When the workflow first ended."""
+        return self.ended_at.get(workflow_key(ref.tenant, ref.workflow_id))
+
     def acted(self, ref: WorkflowRef) -> None:
         """An operator intervened, so the workflow's own deadline does not bind any more."""
         self._acted.add(workflow_key(ref.tenant, ref.workflow_id))

@@ -1,4 +1,4 @@
-"""What goes wrong between us and the tables or the bucket, as the store's own errors, which the state machines retry."""
+"""What goes wrong between us and the tables or the bucket, as the store's own errors: machines retry those."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,0 +1,282 @@
+"""The promises of the design as checks of a run that is over. The providers' own ledger is the witness.
+
+Checked here are the invariants 1 to 6, 8 and 12. The others belong to parts that are not under test: 7 is checked on stored
+journals, 9 and 10 concern approvals and budgets, 11 locks. Beside them, number 0 is not a promise but a matter of course:
+functions fail with the project's own errors only, and nothing is parked without need.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from apex.errors import ApexError
+from apex.schema.contract import Effect
+from apex.schema.events import (
+    CompensationCompleted,
+    CompensationStarted,
+    JournalEvent,
+    RollbackStarted,
+    StepFenced,
+    StepParked,
+)
+from apex.schema.ids import WorkflowRef, effect_key
+from apex.schema.ledger import EffectState, Entry, Head, Mode
+from apex.workflow.fold import WorkflowState, fold
+from infra.chaos.profiles import PROFILES
+from infra.chaos.simulation import Ran
+from infra.chaos.stream import stream_problems
+
+_ENDED = frozenset(
+    {
+        EffectState.CONFIRMED, EffectState.COMPENSATED, EffectState.REJECTED, EffectState.FENCED, EffectState.PARKED,
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A promise that was broken: the number of the invariant, and how."""
+
+    invariant: int
+    what: str
+
+
+@dataclass
+class Checked:
+    """What was found, and how often each invariant was checked."""
+
+    violations: list[Violation] = field(default_factory=list)
+    counts: Counter[int] = field(default_factory=Counter)
+
+    def expect(self, invariant: int, holds: bool, what: Callable[[], str] | str) -> None:
+        """Count a check, and keep what it found."""
+        self.counts[invariant] += 1
+        if not holds:
+            self.violations.append(Violation(invariant, what if isinstance(what, str) else what()))
+
+
+@dataclass(frozen=True)
+class _Workflow:
+    """One workflow of a run, with all that is known about it."""
+
+    ran: Ran
+    ref: WorkflowRef
+    head: Head
+    entries: dict[str, Entry]
+    events: list[JournalEvent]
+
+    def keys(self, step_id: str) -> list[str]:
+        """Every key under which the step may have had an effect."""
+        entry = self.entries.get(step_id)
+        epochs = range((entry.epoch if entry else 0) + 1)
+        return [effect_key(self.ref.workflow_id, step_id, "run", epoch) for epoch in epochs]
+
+    def visible(self, step_id: str) -> int:
+        """How many effects of the step are there now."""
+        rows = self.ran.rows
+        return sum(self.ran.world.ledger.visible(key) + (key in rows) for key in self.keys(step_id))
+
+
+def check(ran: Ran) -> Checked:
+    """Check everything that applies to this run."""
+    checked = Checked()
+    checked.expect(12, ran.stuck is None, f"it did not end: {ran.stuck}")
+    _check_strangers(ran, checked)
+    workflows = list(_workflows(ran))
+    for workflow in workflows:
+        _check_effects_once(workflow, checked)
+        _check_ending(workflow, checked)
+        _check_undo_order(workflow, checked)
+        _check_late(workflow, checked)
+        _check_empty_undo(workflow, checked)
+        _check_journal(workflow, checked)
+        _check_deadline(workflow, checked)
+    for problem in ran.watch.problems:
+        checked.violations.append(Violation(6, problem))
+    checked.counts[6] += ran.watch.transactions
+    for problem in stream_problems(ran):
+        checked.violations.append(Violation(6, problem))
+    checked.counts[6] += 1
+    _check_tenants(ran, workflows, checked)
+    return checked
+
+
+def _workflows(ran: Ran) -> Iterator[_Workflow]:
+    for ref in ran.refs:
+        head = ran.watch.head(ref)
+        if head is not None:
+            yield _Workflow(ran, ref, head, ran.store.entries(ref), list(ran.store.events(ref)))
+
+
+# ── 0: as a matter of course ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _check_strangers(ran: Ran, checked: Checked) -> None:
+    for name, error in ran.errors:
+        checked.expect(0, isinstance(error, ApexError), lambda: f"{name} failed with {error!r}")  # noqa: B023
+
+
+# ── 1: at most one visible effect per key ───────────────────────────────────────────────────────────────────────
+
+
+def _check_effects_once(workflow: _Workflow, checked: Checked) -> None:
+    ledger = workflow.ran.world.ledger
+    for step in workflow.ran.program.plan().steps:
+        for key in workflow.keys(step.id):
+            times = len(ledger.applied[key])
+            checked.expect(1, times <= 1, lambda: f"{step.id} ({step.tool}) was applied {times} times")  # noqa: B023
+
+
+# ── 2: how it ends ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _check_ending(workflow: _Workflow, checked: Checked) -> None:
+    mode = workflow.head.mode
+    checked.expect(2, mode.is_final, f"the workflow is {mode.value}")
+    if not mode.is_final:
+        return
+    for step in workflow.ran.program.plan().steps:
+        entry = workflow.entries.get(step.id)
+        state = entry.state if entry else EffectState.NONE
+        visible = workflow.visible(step.id)
+        found = f"{step.id} ({step.tool}) is {state.value} in a {mode.value} workflow, and {visible} of it is visible"
+        if entry is not None:
+            checked.expect(2, state in _ENDED, found)
+        checked.expect(2, visible in _allowed(mode, state, PROFILES[step.tool].contract.effect), found)
+    if mode is Mode.PARKED:
+        stuck = {step_id for step_id, entry in workflow.entries.items() if entry.state is EffectState.PARKED}
+        checked.expect(2, bool(stuck), "the workflow is PARKED, but no step is")
+
+
+def _allowed(mode: Mode, state: EffectState, effect: Effect) -> frozenset[int]:
+    """How many effects of a step may be there in the end."""
+    if mode is Mode.COMPLETED:
+        return frozenset({0 if effect is Effect.NONE else 1})
+    if state is EffectState.PARKED:
+        return frozenset({0, 1})
+    return frozenset({0})
+
+
+# ── 3: undo order ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _check_undo_order(workflow: _Workflow, checked: Checked) -> None:
+    """Within each rollback the steps that had started come in reverse start order, and what the providers saw agrees."""
+    started = {step_id: entry.started_seq for step_id, entry in workflow.entries.items()}
+    for walk in _walks(workflow.events):
+        order = [step_id for step_id in dict.fromkeys(walk) if started.get(step_id, 0) > 0]
+        wanted = sorted(order, key=lambda step_id: -started[step_id])
+        checked.expect(3, order == wanted, lambda: f"undone in the order {order}, not {wanted}")  # noqa: B023
+    calls = [call for call in workflow.ran.world.ledger.undo_calls if call.workflow_id == workflow.ref.workflow_id]
+    for generation in {call.generation for call in calls}:
+        seen = list(dict.fromkeys(call.step_id for call in calls if call.generation == generation))
+        wanted = sorted(seen, key=lambda step_id: -started.get(step_id, 0))
+        checked.expect(3, seen == wanted, lambda: f"providers were asked to undo {seen}, not {wanted}")  # noqa: B023
+    for earlier, later in zip(calls, calls[1:], strict=False):
+        given_up = earlier.deadline <= later.began
+        alone = given_up or (earlier.ended is not None and earlier.ended <= later.began)
+        checked.expect(3, alone, lambda: f"{later.step_id} was undone while {earlier.step_id} was")  # noqa: B023
+
+
+def _walks(events: list[JournalEvent]) -> Iterator[list[str]]:
+    """The steps that each rollback dealt with, in the order in which it came to them."""
+    walk: list[str] | None = None
+    for event in events:
+        if isinstance(event, RollbackStarted):
+            if walk:
+                yield walk
+            walk = []
+        elif walk is not None and isinstance(event, CompensationStarted | StepFenced | StepParked):
+            walk.append(event.step_id)
+    if walk:
+        yield walk
+
+
+# ── 4: late effects ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _check_late(workflow: _Workflow, checked: Checked) -> None:
+    """What was applied after the first compensation or fence of its step is gone again, or a person has been told."""
+    settled = {}
+    for event in workflow.events:
+        if isinstance(event, CompensationCompleted | StepFenced):
+            settled.setdefault(event.step_id, event.timestamp)
+    for step_id, moment in settled.items():
+        for key in workflow.keys(step_id):
+            late = [at for at in workflow.ran.world.ledger.applied[key] if at > moment]
+            entry = workflow.entries[step_id]
+            gone = workflow.ran.world.ledger.visible(key) == 0 or entry.state in {
+                EffectState.PARKED,
+                EffectState.CONFIRMED,
+            }
+            checked.expect(4, not late or gone, lambda: f"{step_id} took effect after it was settled")  # noqa: B023
+
+
+# ── 5: empty undo ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _check_empty_undo(workflow: _Workflow, checked: Checked) -> None:
+    """Undoing nothing changes nothing and leaves a fence; an undo that must not meet nothing never does."""
+    keys = {key for step in workflow.ran.program.plan().steps for key in workflow.keys(step.id)}
+    wrongly = [key for key in workflow.ran.world.ledger.absent_undone if key in keys]
+    checked.expect(5, not wrongly, f"{len(wrongly)} undos met nothing where the contract forbids it")
+    if workflow.head.mode not in {Mode.FAILED, Mode.PARKED} or workflow.head.plan_id is None:
+        return
+    for step in workflow.ran.program.plan().steps:
+        entry = workflow.entries.get(step.id)
+        never_started = entry is None or entry.started_seq == 0
+        fenced = entry is not None and entry.state in {EffectState.FENCED, EffectState.REJECTED}
+        checked.expect(5, not never_started or fenced, f"{step.id} never started, and has no fence")
+
+
+# ── 6: the journal ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _check_journal(workflow: _Workflow, checked: Checked) -> None:
+    """Every beginning of the journal folds, and the whole of it says what head and ledger say."""
+    state = WorkflowState()
+    for event in workflow.events:
+        try:
+            state = fold([event], state)
+        except (ApexError, ValueError) as error:
+            checked.expect(6, False, f"the journal does not fold at {event.seq}: {error}")
+            return
+        checked.counts[6] += 1
+    head = workflow.head
+    said = (state.seq, state.status, state.generation)
+    checked.expect(6, said == (head.seq, head.mode, head.generation), f"the journal says {said}, the head {head!r}")
+    for step in state.steps:
+        entry = workflow.entries.get(step.step_id)
+        in_ledger = (
+            (entry.state, entry.attempt, entry.undo_attempt, entry.started_seq) if entry else (EffectState.NONE, 0, 0, 0)
+        )
+        in_journal = (step.state, step.attempts, step.undo_attempts, step.started_seq)
+        checked.expect(6, in_ledger == in_journal, f"{step.step_id}: ledger {in_ledger}, journal {in_journal}")
+
+
+# ── 8: tenants ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _check_tenants(ran: Ran, workflows: list[_Workflow], checked: Checked) -> None:
+    """What belongs to one tenant names no other: keys at the providers, events, rows."""
+    if len(ran.refs) < 2:
+        return
+    owner = {ref.workflow_id: ref.tenant for ref in ran.refs}
+    for tenant, workflow_id, step_id in ran.world.ledger.owners.values():
+        checked.expect(8, owner[workflow_id] == tenant, f"{step_id} of {owner[workflow_id]} was called as {tenant}")
+    for workflow in workflows:
+        tenants = {event.tenant_id for event in workflow.events} | {workflow.head.tenant}
+        checked.expect(8, tenants == {workflow.ref.tenant}, f"the journal of {workflow.ref.tenant} names {tenants}")
+        listed = {head.tenant for head in ran.store.workflows(workflow.ref.tenant)}
+        checked.expect(8, listed == {workflow.ref.tenant}, f"the list of {workflow.ref.tenant} names {listed}")
+    keys = [item["sk"]["S"] for item in ran.tables.rows("records")]
+    checked.expect(8, len(keys) == len(set(keys)), "two tenants' rows share a key")
+
+
+# ── 12: everything ends ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _check_deadline(workflow: _Workflow, checked: Checked) -> None:
+    ended = workflow.ran.watch.ended(workflow.ref)
+    in_time = ended is not None and ended <= workflow.head.deadline
+    checked.expect(12, in_time, f"ended {ended}, to end by {workflow.head.deadline}")
