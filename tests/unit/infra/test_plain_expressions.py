@@ -67,6 +67,9 @@ def test_the_expressions_of_the_machines_need_no_engine(source: str, expected: A
 
 
 NOT_PLAIN = [
+    *("$a.b", "$a[1]", "$x", "$states", "$count($a[0])", "$a.`b`", "$a.*", "$a[-1]"),
+    *("1", "'x'", "$i + 1 + 1", "$i + $t"),
+]
     "$a.b",
     "$a[1]",
     "$x",
