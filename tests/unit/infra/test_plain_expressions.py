@@ -70,19 +70,6 @@ NOT_PLAIN = [
     *("$a.b", "$a[1]", "$x", "$states", "$count($a[0])", "$a.`b`", "$a.*", "$a[-1]"),
     *("1", "'x'", "$i + 1 + 1", "$i + $t"),
 ]
-    "$a.b",
-    "$a[1]",
-    "$x",
-    "$states",
-    "$count($a[0])",
-    "$a.`b`",
-    "$a.*",
-    "$a[-1]",
-    "1",
-    "'x'",
-    "$i + 1 + 1",
-    "$i + $t",
-]
 
 
 @pytest.mark.parametrize("source", NOT_PLAIN)
