@@ -49,7 +49,8 @@ def up(data: DataDir = None, verbose: Verbose = False, as_json: AsJson = False) 
 @contextmanager
 def _told_to_stop() -> Iterator[None]:
     """Being told to stop is how this verb ends, whenever that comes."""
-    before = signal.getsignal(signal.SIGINT)
+    # Set here because a shell has what it starts in the background ignore SIGINT.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with suppress(KeyboardInterrupt):
             yield

@@ -63,8 +63,9 @@ def test_each_event_is_one_line(shell: Shell, capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_stays_up_until_it_is_told_to_stop_and_ends_cleanly(number: signal.Signals) -> None:
+    words = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command("up")]  # as a shell starts it in the background
     with subprocess.Popen(
-        command("up"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
     ) as process:
         assert process.stdout is not None
         told = ""
