@@ -4,7 +4,6 @@ Nothing of the system is rebuilt for it. The tables, functions, state machines a
 that is deployed; only AWS underneath is replaced. docs/local-cloud.md says what is imitated and what is not.
 """
 
-import gc
 import json
 import threading
 import time
@@ -32,7 +31,14 @@ from infra.local.lambdas.threads import ThreadInvoker
 from infra.local.repairs.registry import install_all
 from infra.local.repairs.stepfunctions_clock import time_scale
 from infra.local.resource_types import require_known_types
-from infra.local.surroundings import ACCOUNT, AWS_ENVIRONMENT, REGION, environment, union
+from infra.local.surroundings import (
+    ACCOUNT,
+    AWS_ENVIRONMENT,
+    REGION,
+    environment,
+    rare_full_collections,
+    union,
+)
 from infra.local.synth import synthesise, template_path
 
 Isolation = Literal["threads", "processes"]
@@ -156,9 +162,7 @@ class LocalCloud:
         if self._isolation == "threads":
             stack.enter_context(environment(self._shared_environment()))
         self._start_deliveries(stack, durability, functions)
-        # What is there by now stays until the stop: the garbage collector need not look through it again and again.
-        gc.freeze()
-        stack.callback(gc.unfreeze)
+        stack.enter_context(rare_full_collections())
 
     def _open_data_dir(self, stack: ExitStack) -> Durability | None:
         if self._data_dir is None:

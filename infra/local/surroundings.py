@@ -1,5 +1,6 @@
-"""The process environment of handlers that run in this process, and of everything that talks to the local cloud."""
+"""The process around the local cloud: the environment of all that talks to it, and how its memory is looked after."""
 
+import gc
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -67,3 +68,19 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def rare_full_collections() -> Iterator[None]:
+    """Look for garbage among old objects only now and then, and not at all among those that are there by now.
+
+    A local cloud keeps what it is told, so old objects are hardly ever garbage, and looking through them stops it.
+    """
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(before[0], before[1], 10 * before[2])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
