@@ -782,6 +782,18 @@ def test_a_contended_change_gives_up_in_time(aws: tuple[Any, Any]) -> None:
     assert "s1" not in quiet.entries(head.ref)
 
 
+def test_a_change_that_comes_after_its_time_still_finds_out_what_became_of_its_step(aws: tuple[Any, Any]) -> None:
+    clock = ManualClock(NOON)
+    store = DynamoStore(aws[0], StoreNames("journal", "state", "payloads", {}), s3=aws[1], clock=clock)
+    old = started(store)
+    head = store.commit(intent(old, "s1", "newer"), old)
+
+    with pytest.raises(StepChanged):
+        store.commit(intent(old, "s1", "older"), old, give_up_at=NOON - timedelta(minutes=1))
+
+    assert store.head(head.ref) == head
+
+
 def test_a_change_whose_answer_was_lost_is_not_written_twice(aws: tuple[Any, Any]) -> None:
     names = StoreNames("journal", "state", "payloads", {})
     clock = ManualClock(NOON)

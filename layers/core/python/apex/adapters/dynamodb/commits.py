@@ -25,6 +25,10 @@ from apex.schema.ledger import Head
 _DEFAULT_PATIENCE = timedelta(seconds=5)
 _PAUSE_BASE = 0.004
 _PAUSE_CAP = 0.5
+_RACE_CAP = 0.05
+"""Losing a race is no sign of an overloaded table: somebody else got on, and the next round is soon."""
+_TRIES_AT_LEAST = 3
+"""Also where the time is over: an attempt that comes far too late must find out that its step was changed."""
 _CONTENDED = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 _BUSY_CODES = {
     "TransactionInProgressException",
@@ -92,15 +96,16 @@ class Committer:
                 self._client.transact_write_items(TransactItems=self._transaction(change, head, after, events))
             except ClientError as error:
                 head = self._next_head(error, change)
+                cap = _RACE_CAP if _is_lost_race(error) else _PAUSE_CAP
                 open_try = (after, events) if _is_ambiguous(error) else open_try
             except BotoCoreError:
                 # No answer came: the transaction may have been applied. Only the journal can tell.
                 open_try = (after, events)
-                head = self.read_head(change.ref)
+                head, cap = self.read_head(change.ref), _PAUSE_CAP
             else:
                 return after
             tries += 1
-            self._pause(tries, give_up_at)
+            self._pause(tries, give_up_at, cap)
 
     def put_record(self, write: RecordWrite) -> None:
         """Write a tool's own row by itself; raises ``Conflict`` where it must be new and is not."""
@@ -198,9 +203,9 @@ class Committer:
             return self.read_head(change.ref)
         raise store_error(error) from error
 
-    def _pause(self, tries: int, give_up_at: datetime) -> None:
-        pause = random.uniform(0, min(_PAUSE_CAP, _PAUSE_BASE * 2**tries))  # noqa: S311 - jitter, not a secret
-        if self._clock.now() + timedelta(seconds=pause) >= give_up_at:
+    def _pause(self, tries: int, give_up_at: datetime, cap: float = _PAUSE_CAP) -> None:
+        pause = random.uniform(0, min(cap, _PAUSE_BASE * 2**tries))  # noqa: S311 - jitter, not a secret
+        if tries >= _TRIES_AT_LEAST and self._clock.now() + timedelta(seconds=pause) >= give_up_at:
             raise StoreContended(f"the change could not be written in {tries} tries", tries=tries)
         self._clock.sleep(pause)
 
@@ -244,6 +249,12 @@ def _put(
     if give_back:
         put["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
     return {"Put": put}
+
+
+def _is_lost_race(error: ClientError) -> bool:
+    return bool(
+        {"ConditionalCheckFailed", "TransactionConflict"} & {reason.get("Code") for reason in reasons_of(error)}
+    )
 
 
 def _is_ambiguous(error: ClientError) -> bool:
