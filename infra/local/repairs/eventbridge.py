@@ -44,12 +44,27 @@ def envelope(event: Mapping[str, Any]) -> Event:
     return {name: value for name, value in _timed(event).items() if name in _ENVELOPE}
 
 
+def _is_about_other_things(pattern: Mapping[str, Any], event: Event) -> bool:
+    """Whether source or type alone rule an event out; most rules need no closer look."""
+    for name in ("source", "detail-type"):
+        wanted = pattern.get(name)
+        if (
+            isinstance(wanted, list)
+            and all(isinstance(value, str) for value in wanted)
+            and event.get(name) not in wanted
+        ):
+            return True
+    return False
+
+
 def _install_targets() -> Undo:
     send_to_targets = Rule.send_to_targets
 
     def deliver(rule: Rule, original_event: Event, transform_input: bool = True) -> None:
-        is_meant = rule.state == "ENABLED" and rule.event_pattern.get_pattern()
-        if not is_meant or not rule.event_pattern.matches_event(_timed(original_event)):
+        pattern = rule.event_pattern.get_pattern()
+        if rule.state != "ENABLED" or not pattern or _is_about_other_things(pattern, original_event):
+            return
+        if not rule.event_pattern.matches_event(_timed(original_event)):
             return
         others = []
         for target in list(rule.targets):
