@@ -29,7 +29,7 @@ def hotels_near(place: str) -> list[Hotel]:
     houses = [
         Hotel(
             f"{slug}:{number}",
-            house.format(place=place),
+            house.format(place=place.removeprefix("the ")),
             fields.pick(60, 320, "night", slug, str(number)) * 100,
         )
         for number, house in enumerate(_HOUSES, start=1)
