@@ -35,6 +35,8 @@ class Fault(StrEnum):
     """The request is given up while it is still under way, and lands within the time in which it may."""
     UNAVAILABLE = "unavailable"
     """The provider cannot be reached: surely nothing is applied."""
+    SLOW = "slow"
+    """The provider takes nearly all the time that it has before it answers."""
     PROBE_UNAVAILABLE = "probe_unavailable"
     """The provider cannot be asked whether it happened."""
     UNDO_FAILS = "undo_fails"

@@ -22,9 +22,11 @@ from apex.schema.events import (
 from apex.schema.ids import WorkflowRef, effect_key
 from apex.schema.ledger import EffectState, Entry, Head, Mode
 from apex.workflow.fold import WorkflowState, fold
+from infra.chaos.asl import TaskFailed
 from infra.chaos.profiles import PROFILES
 from infra.chaos.simulation import Ran
 from infra.chaos.stream import stream_problems
+from infra.chaos.world import WorldCall
 
 _ENDED = frozenset(
     {
@@ -113,7 +115,8 @@ def _workflows(ran: Ran) -> Iterator[_Workflow]:
 
 def _check_strangers(ran: Ran, checked: Checked) -> None:
     for name, error in ran.errors:
-        checked.expect(0, isinstance(error, ApexError), lambda: f"{name} failed with {error!r}")  # noqa: B023
+        known = isinstance(error, ApexError | TaskFailed)
+        checked.expect(0, known, f"{name} failed with {type(error).__name__}: {error}")
 
 
 # ── 1: at most one visible effect per key ───────────────────────────────────────────────────────────────────────
@@ -125,6 +128,19 @@ def _check_effects_once(workflow: _Workflow, checked: Checked) -> None:
         for key in workflow.keys(step.id):
             times = len(ledger.applied[key])
             checked.expect(1, times <= 1, lambda: f"{step.id} ({step.tool}) was applied {times} times")  # noqa: B023
+
+
+    calls = [call for call in ledger.run_calls if call.workflow_id == workflow.ref.workflow_id]
+    for at, later in enumerate(calls):
+        for earlier in calls[:at]:
+            if earlier.step_id == later.step_id:
+                checked.expect(1, _one_after_the_other(earlier, later), f"two attempts of {later.step_id} at once")
+
+
+def _one_after_the_other(earlier: WorldCall, later: WorldCall) -> bool:
+    """True also where the first was given up by then: its function has passed its deadline."""
+    over = earlier.ended is not None and earlier.ended <= later.began
+    return over or earlier.deadline <= later.began
 
 
 # ── 2: how it ends ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -173,9 +189,8 @@ def _check_undo_order(workflow: _Workflow, checked: Checked) -> None:
         wanted = sorted(seen, key=lambda step_id: -started.get(step_id, 0))
         checked.expect(3, seen == wanted, lambda: f"providers were asked to undo {seen}, not {wanted}")  # noqa: B023
     for earlier, later in zip(calls, calls[1:], strict=False):
-        given_up = earlier.deadline <= later.began
-        alone = given_up or (earlier.ended is not None and earlier.ended <= later.began)
-        checked.expect(3, alone, lambda: f"{later.step_id} was undone while {earlier.step_id} was")  # noqa: B023
+        what = f"{later.step_id} was undone while {earlier.step_id} was"
+        checked.expect(3, _one_after_the_other(earlier, later), what)
 
 
 def _walks(events: list[JournalEvent]) -> Iterator[list[str]]:

@@ -19,7 +19,7 @@ _STEP_FAULTS = frozenset(
         Fault.BEFORE_INTENT, Fault.AFTER_INTENT, Fault.AFTER_EFFECT, Fault.AFTER_OUTCOME, Fault.DURING_UNDO,
         Fault.AFTER_COMPENSATION, Fault.ZOMBIE, Fault.LATE_SENDER, Fault.UNDO_ZOMBIE, Fault.REPLY_LOST,
         Fault.LANDS_LATE, Fault.UNAVAILABLE, Fault.PROBE_UNAVAILABLE, Fault.UNDO_FAILS, Fault.UNDO_REPLY_LOST,
-        Fault.DUPLICATE_DELIVERY, Fault.REORDERED_DELIVERY,
+        Fault.DUPLICATE_DELIVERY, Fault.REORDERED_DELIVERY, Fault.SLOW,
     }
 )  # fmt: skip
 """Faults that strike a certain step; the others strike the n-th occasion of the run, whatever it is."""
@@ -100,10 +100,12 @@ def generate(seed: int, index: int) -> Program:
     """The program of that number; the same arguments always give the same one."""
     draw = random.Random(f"{seed}/{index}")  # noqa: S311 - reproducible on purpose
     steps = _steps(draw)
-    wanted = draw.choices((0, 1, 2, 3), (1, 5, 6, 4))[0]
+    wanted = draw.choices((0, 1, 2, 3), (1, 4, 6, 6))[0]
     faults: list[PlannedFault] = []
     for _ in range(wanted):
         fault = _fault(draw, len(steps))
+        if faults and draw.random() < 0.5:
+            fault = replace(fault, step=faults[0].step)  # trouble seldom comes alone
         if not _hides_a_late_sender([*faults, fault]):
             faults.append(fault)
     if any(fault.fault in _ROLLBACK_FAULTS for fault in faults):
@@ -171,6 +173,8 @@ def _fault(draw: random.Random, size: int) -> PlannedFault:
     match fault:
         case Fault.UNDO_FAILS:
             times = draw.randint(1, 4)
+        case Fault.SLOW:
+            nth, times = draw.choice((0, 0, 1)), draw.choice((1, 2, 3))
         case Fault.UNAVAILABLE | Fault.PROBE_UNAVAILABLE | Fault.REPLY_LOST:
             times = draw.choice((1, 1, 2, 6))
         case Fault.LANDS_LATE:
@@ -179,8 +183,12 @@ def _fault(draw: random.Random, size: int) -> PlannedFault:
             times = draw.choice((1, 1, 2, 3))
         case Fault.ZOMBIE | Fault.LATE_SENDER | Fault.UNDO_ZOMBIE:
             delay = draw.choice((16.0, 25.0, 40.0, 90.0, 400.0))
-        case Fault.REORDERED_DELIVERY | Fault.OPERATOR_COMPENSATES:
-            delay = draw.choice((0.5, 3.0, 10.0, 30.0, 120.0))
+        case Fault.REORDERED_DELIVERY:
+            nth, delay = draw.choice((0, 0, 0, 1, 2)), draw.choice((0.05, 0.5, 3.0, 10.0, 30.0, 120.0))
+        case Fault.DUPLICATE_DELIVERY:
+            nth = draw.choice((0, 0, 0, 1, 2))
+        case Fault.OPERATOR_COMPENSATES:
+            nth, delay = draw.randint(2, 20), draw.choice((0.0, 0.01, 0.1, 1.0, 30.0))
         case Fault.APPEND_CONFLICT:
             nth, times = draw.randint(0, 12), draw.randint(1, 8)
         case Fault.APPEND_TIMED_OUT | Fault.APPEND_REJECTED | Fault.THROTTLED:
@@ -192,8 +200,6 @@ def _fault(draw: random.Random, size: int) -> PlannedFault:
         case Fault.START_LOST:
             nth = draw.randint(0, 1)
     step = draw.randrange(size) if fault in _STEP_FAULTS else 0
-    if fault in {Fault.DUPLICATE_DELIVERY, Fault.REORDERED_DELIVERY}:
-        nth = draw.randint(0, 2)
     return PlannedFault(fault, step, nth, times, delay)
 
 

@@ -55,7 +55,7 @@ class Actor:
 class Scheduler:
     """Runs actors in turns. ``max_turns`` bounds one run; exceeding it raises ``StuckError``."""
 
-    def __init__(self, seed: str, *, max_turns: int = 60_000) -> None:
+    def __init__(self, seed: str, *, max_turns: int = 20_000) -> None:
         self.random = random.Random(seed)  # noqa: S311 - reproducible on purpose
         self._now = EPOCH
         self._ready: list[Actor] = []

@@ -127,8 +127,6 @@ class Simulation:
     def _happen(self) -> str | None:
         for ref in self.refs:
             self.scheduler.spawn(f"submit {ref.tenant}", lambda ref=ref: self._submit(ref))
-        for ref in self.refs:
-            self.scheduler.spawn(f"operator {ref.tenant}", lambda ref=ref: self._operate(ref))
         self.scheduler.spawn("sweeper", self._sweep_for_ever, background=True)
         stuck = None
         try:
@@ -161,17 +159,16 @@ class Simulation:
             else:
                 return
 
-    def _operate(self, ref: WorkflowRef) -> None:
-        planned = next((f for f in self.program.faults if f.fault is Fault.OPERATOR_COMPENSATES), None)
-        if planned is None:
+    def _operate(self, ref: WorkflowRef, delay: float) -> None:
+        """An operator has a workflow undone, whatever it does just now."""
+        self.scheduler.sleep(delay)
+        if self.watch.head(ref) is None:
             return
-        self.scheduler.sleep(planned.delay)
-        if self.plot.strikes(Fault.OPERATOR_COMPENSATES):
-            self.watch.acted(ref)
-            try:
-                compensate(self.house, ref, Operator("operator", "as the program has it"))
-            except ApexError as error:
-                self.scheduler.note(f"operator was told {type(error).__name__}")
+        self.watch.acted(ref)
+        try:
+            compensate(self.house, ref, Operator("operator", "as the program has it"))
+        except ApexError as error:
+            self.scheduler.note(f"operator was told {type(error).__name__}")
 
     def _sweep_for_ever(self) -> None:
         while True:
@@ -182,7 +179,7 @@ class Simulation:
         """An event goes to the janitor, some time later, unless it is lost."""
         if self._over or self.plot.strikes(Fault.EVENT_LOST):
             return
-        delay = self.scheduler.random.uniform(0.1, 3.0)
+        delay = self.scheduler.random.choice((0.0, 0.02, 0.2, 1.0, 3.0))
 
         def arrive() -> None:
             self.scheduler.sleep(delay)
@@ -212,14 +209,23 @@ class Simulation:
     def entered(self, execution: Execution, state: str) -> None:
         """At each boundary an execution can be stopped."""
         self.scheduler.pause(f"{execution.name} enters {state}")
+        self._strike_from_outside()
         is_rollback = execution.name.endswith("-rb")
         if self.plot.strikes(Fault.ROLLBACK_STOPPED if is_rollback else Fault.EXECUTION_STOPPED):
             execution.stop()
+
+    def _strike_from_outside(self) -> None:
+        """People act whenever they like: the occasions are the boundaries of states and the named points of steps."""
+        planned = self.plot.strikes(Fault.OPERATOR_COMPENSATES)
+        if planned is not None:
+            for ref in self.refs:
+                self.scheduler.spawn(f"operator {ref.tenant}", lambda ref=ref: self._operate(ref, planned.delay))
 
     # ── where faults strike ─────────────────────────────────────────────────────────────────────────────────────
 
     def _at_point(self, reached: Reached) -> None:
         self.scheduler.pause(f"{reached.step_id} {reached.point.value}")
+        self._strike_from_outside()
         step = int(reached.step_id.removeprefix("s")) - 1
         death = _DEATHS.get(reached.point)
         if death is not None and self.plot.strikes(death, step):
@@ -230,9 +236,9 @@ class Simulation:
             self.world.stand_still(planned.delay)
 
     def _before_call(self, call: str, writes: Sequence[Mapping[str, Any]]) -> str | None:
-        self.scheduler.pause(call)
         if self.scheduler.current is None:
             return None
+        self._take_time(call)
         if self.plot.strikes(Fault.THROTTLED):
             return "throttled"
         if not writes:
@@ -242,6 +248,13 @@ class Simulation:
         if self.plot.strikes(Fault.APPEND_REJECTED):
             return "lost"
         return "applied_no_answer" if self.plot.strikes(Fault.APPEND_TIMED_OUT) else None
+
+    def _take_time(self, call: str) -> None:
+        """A call takes a few milliseconds, or none: both put others in between, in different ways."""
+        if self.scheduler.random.random() < 0.5:
+            self.scheduler.sleep(self.scheduler.random.uniform(0.001, 0.02))
+        else:
+            self.scheduler.pause(call)
 
     def _before_object(self) -> None:
         self.scheduler.pause("put_object")

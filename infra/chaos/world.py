@@ -6,6 +6,8 @@ and they are the ones that the tool's contract promises, no better.
 """
 
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -35,18 +37,16 @@ class Traits:
     settles_within: timedelta = timedelta(seconds=10)
 
 
-@dataclass(frozen=True, slots=True)
-class UndoCall:
-    """One call of an undo, from start to end; ``held_up`` where the function stood still beyond its deadline."""
+@dataclass(slots=True)
+class WorldCall:
+    """One call of a run or an undo, from start to end. ``deadline`` is that of the function it was made from."""
 
     step_id: str
     workflow_id: str
-    tenant: str
-    key: str
     generation: int
     began: datetime
-    ended: datetime | None
     deadline: datetime
+    ended: datetime | None = None
 
 
 @dataclass
@@ -57,7 +57,8 @@ class Ledger:
     undone: dict[str, list[datetime]] = field(default_factory=lambda: defaultdict(list))
     owners: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     """(tenant, workflow, step) by key."""
-    undo_calls: list[UndoCall] = field(default_factory=list)
+    undo_calls: list[WorldCall] = field(default_factory=list)
+    run_calls: list[WorldCall] = field(default_factory=list)
     absent_undone: list[str] = field(default_factory=list)
     """Keys of undos that found nothing, at providers whose undo must not be called then."""
     most: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -100,18 +101,19 @@ class World:
 
     def apply(self, traits: Traits, call: Call) -> dict[str, Any]:
         """Ask for an effect; answers what the provider answers. Raises the tool errors."""
-        step = _number(call.step_id)
         self._own(call.key, call)
-        held_up = False
+        with self._noted(self.ledger.run_calls, call):
+            return self._apply(traits, call, _number(call.step_id))
+
+    def _apply(self, traits: Traits, call: Call, step: int) -> dict[str, Any]:
         if call.seconds_left <= 0:
             raise ToolRetryable("no time was left to send it")
         late = self.plot.strikes(Fault.LATE_SENDER, step)
         if late is not None:
-            held_up = True
             self.stand_still(late.delay)
         elif self.plot.strikes(Fault.UNAVAILABLE, step):
             raise ToolRetryable("no connection")
-        self._travel(call, held_up=held_up)
+        self._travel(call, held_up=late is not None)
         lands = self.plot.strikes(Fault.LANDS_LATE, step)
         if lands is not None:
             self._send_slowly(traits, call, lands.delay)
@@ -124,11 +126,8 @@ class World:
     def undo(self, traits: Traits, call: Call) -> None:
         """Ask for an effect to be taken back."""
         step = _number(call.step_id)
-        began = self.scheduler.now()
         self._own(call.run_key, call)
-        position = len(self.ledger.undo_calls)
-        self._note_undo(call, began, None)
-        try:
+        with self._noted(self.ledger.undo_calls, call):
             if call.seconds_left <= 0:
                 raise ToolRetryable("no time was left to send it")
             self._travel(call)
@@ -137,9 +136,6 @@ class World:
             self._take_back(traits, call.run_key)
             if self.plot.strikes(Fault.UNDO_REPLY_LOST, step):
                 raise ToolOutcomeUnknown("the reply was lost")
-        finally:
-            self.ledger.undo_calls.pop(position)
-            self._note_undo(call, began, self.scheduler.now(), position)
 
     def probe(self, traits: Traits, call: Call) -> tuple[str, dict[str, Any] | None]:
         """Ask whether it happened: APPLIED (with the answer, where the provider still tells it), NOT_SEEN or NEVER."""
@@ -164,9 +160,9 @@ class World:
 
     def note_row_undo(self, call: Call) -> None:
         """A tool that writes into our own tables undoes: the call is kept, the row goes with the ledger's change."""
-        now = self.scheduler.now()
         self._own(call.run_key, call)
-        self._note_undo(call, now, now)
+        with self._noted(self.ledger.undo_calls, call):
+            self.scheduler.pause()
 
     def look_up(self, call: Call) -> dict[str, Any]:
         """A question without an effect."""
@@ -185,6 +181,8 @@ class World:
     def _travel(self, call: Call, *, held_up: bool = False) -> None:
         """The way takes its time; a caller gives up at its deadline."""
         seconds = self.scheduler.random.uniform(*_LATENCY)
+        if self.plot.strikes(Fault.SLOW, _number(call.step_id)):
+            seconds = call.seconds_left * self.scheduler.random.uniform(0.5, 0.95)
         if not held_up and seconds >= call.seconds_left:
             self.scheduler.sleep(call.seconds_left)
             raise ToolRetryable("no connection before the deadline")
@@ -254,21 +252,24 @@ class World:
     def _own(self, key: str, call: Call) -> None:
         self.ledger.owners[key] = (call.tenant, call.workflow_id, call.step_id)
 
-    def _note_undo(self, call: Call, began: datetime, ended: datetime | None, at: int | None = None) -> None:
+    @contextmanager
+    def _noted(self, calls: list[WorldCall], call: Call) -> Iterator[None]:
+        """Keep the call among these, its end too, however it ends."""
         current = self.scheduler.current
         context = current.context if current is not None else {}
-        calls = self.ledger.undo_calls
-        noted = UndoCall(
+        began = self.scheduler.now()
+        noted = WorldCall(
             step_id=call.step_id,
             workflow_id=call.workflow_id,
-            tenant=call.tenant,
-            key=call.run_key,
             generation=context.get("generation", 0),
             began=began,
-            ended=ended,
             deadline=context.get("deadline", began),
         )
-        calls.insert(len(calls) if at is None else at, noted)
+        calls.append(noted)
+        try:
+            yield
+        finally:
+            noted.ended = self.scheduler.now()
 
 
 def _answer(key: str, *, much: bool = False) -> dict[str, Any]:
