@@ -5,6 +5,7 @@ import time
 import urllib.request
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event, Lock
 from types import TracebackType
 from typing import Any, Self
@@ -31,10 +32,10 @@ class Done:
 
 
 class System:
-    """A local cloud with its providers, in threads of this process; a context manager."""
+    """A local cloud with its providers, in threads of this process; with ``data_dir``, all is kept there."""
 
-    def __init__(self) -> None:
-        self.session = LocalSession(on_log=self._count)
+    def __init__(self, data_dir: Path | None = None) -> None:
+        self.session = LocalSession(data_dir, on_log=self._count)
         self.invocations: Counter[str] = Counter()
         """Invocations by function, without the prefix of the environment."""
         self._ended: dict[str, Event] = {}
