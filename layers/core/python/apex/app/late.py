@@ -5,11 +5,12 @@ from typing import Any
 from apex.app.facts import stamp
 from apex.app.house import House
 from apex.app.requests import StepRequest
+from apex.app.rollback import rolling_back
 from apex.errors import HeadChanged, StepChanged
 from apex.ports.store import Change, EntryWrite
 from apex.schema.contract import Contract
-from apex.schema.events import EventBase, LateEffectDetected, RollbackStarted, ToolResultReceived
-from apex.schema.ledger import EffectState, Entry, Head, Mode
+from apex.schema.events import EventBase, LateEffectDetected, ToolResultReceived
+from apex.schema.ledger import EffectState, Entry, Failure, Head
 from apex.workflow import entries
 from apex.workflow.decisions import decide_late
 
@@ -64,17 +65,8 @@ def _late(house: House, head: Head, entry: Entry, attempt: Entry, result: Any) -
     update: dict[str, Any] = {}
     if after.state is EffectState.CONFIRMED:
         # A rollback under way may have passed this step already: the next generation walks all of them once more.
-        generation = head.generation + 1
-        events = (
-            detected,
-            RollbackStarted(
-                **stamp(head, house.clock.now()),
-                generation=generation,
-                door="late_effect",
-                failed_step_id=entry.step_id,
-                error="LateEffect",
-                error_message=f"step {entry.step_id} took effect after it was {entry.state.value}",
-            ),
-        )
-        update = {"mode": Mode.ROLLING_BACK, "generation": generation}
+        message = f"step {entry.step_id} took effect after it was {entry.state.value}"
+        failure = Failure(step_id=entry.step_id, error="LateEffect", message=message)
+        begin = rolling_back(house, head, failure, "late_effect")
+        events, update = (detected, *begin.events), begin.head
     return Change(head.ref, events, generation=head.generation, entries=(EntryWrite(entry, after),), head=update)

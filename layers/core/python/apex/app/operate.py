@@ -1,12 +1,13 @@
 """What an operator may do with a workflow that needs a person. Each verb is journaled with who and why."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from apex.app.facts import stamp
 from apex.app.house import House
-from apex.app.rollback import start_rollback
+from apex.app.rollback import rolling_back
 from apex.errors import Conflict, HeadChanged, InvalidInput, StepChanged
 from apex.ports.store import Change, EntryWrite
 from apex.schema.events import (
@@ -25,6 +26,7 @@ from apex.workflow.transitions import Trigger, target
 
 _STOPPED = frozenset({Mode.PAUSED, Mode.PARKED, Mode.FAILED})
 _RESUMED_DEADLINE = timedelta(hours=1)
+_STEPS_PER_TRANSACTION = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def retry_step(house: House, ref: WorkflowRef, step_id: str, operator: Operator)
     head, entry = _stopped(house, ref, step_id, Trigger.RETRY)
     after = entries.retry(_present(entry, step_id))
     event = StepRetried(**_stamp(house, head), step_id=step_id, tool_name=after.tool, epoch=after.epoch)
-    return _decide(house, head, "retry-step", operator, step_id, EntryWrite(entry, after), event)
+    return _decide(house, head, "retry-step", operator, step_id, [EntryWrite(entry, after)], [event])
 
 
 def skip_step(house: House, ref: WorkflowRef, step_id: str, operator: Operator) -> Head:
@@ -54,7 +56,7 @@ def skip_step(house: House, ref: WorkflowRef, step_id: str, operator: Operator) 
     head, entry = _stopped(house, ref, step_id, Trigger.SKIP)
     after = entries.skip(entry, step_id, _tool_of(house, ref, step_id))
     event = StepSkipped(**_stamp(house, head), step_id=step_id, tool_name=after.tool)
-    return _decide(house, head, "skip-step", operator, step_id, EntryWrite(entry, after), event)
+    return _decide(house, head, "skip-step", operator, step_id, [EntryWrite(entry, after)], [event])
 
 
 def mark_applied(
@@ -64,7 +66,7 @@ def mark_applied(
     head, entry = _stopped(house, ref, step_id, Trigger.MARK_APPLIED)
     after = entries.mark_applied(_present(entry, step_id), result)
     event = _result(house, head, after, success=True)
-    return _decide(house, head, "mark-applied", operator, step_id, EntryWrite(entry, after), event)
+    return _decide(house, head, "mark-applied", operator, step_id, [EntryWrite(entry, after)], [event])
 
 
 def mark_not_applied(house: House, ref: WorkflowRef, step_id: str, operator: Operator) -> Head:
@@ -72,22 +74,37 @@ def mark_not_applied(house: House, ref: WorkflowRef, step_id: str, operator: Ope
     head, entry = _stopped(house, ref, step_id, Trigger.MARK_NOT_APPLIED)
     after = entries.mark_not_applied(_present(entry, step_id), operator.why)
     event = _result(house, head, after, success=False)
-    return _decide(house, head, "mark-not-applied", operator, step_id, EntryWrite(entry, after), event)
+    return _decide(house, head, "mark-not-applied", operator, step_id, [EntryWrite(entry, after)], [event])
 
 
 def compensate(house: House, ref: WorkflowRef, operator: Operator) -> Head:
-    """Undo everything that the workflow did, now; parked steps are tried once more. Starts the rollback machine."""
+    """Undo everything that the workflow did, now. Starts the rollback machine.
+
+    A parked step is tried once more, unless nobody knows whether its effect exists: that has to be marked first.
+    """
     head = house.store.head(ref)
     if head.mode is Mode.ROLLING_BACK:
         raise Conflict("the workflow is rolling back already")
-    for entry in house.store.entries(ref).values():
-        if entry.state is EffectState.PARKED:
-            after = entries.mark_applied(entry, None)
-            event = _result(house, head, after, success=True)
-            head = _decide(house, head, "compensate", operator, entry.step_id, EntryWrite(entry, after), event)
+    again = [entry for entry in house.store.entries(ref).values() if _can_undo_again(entry)]
+    marked = [EntryWrite(entry, entries.mark_applied(entry, None)) for entry in again]
+    while len(marked) > _STEPS_PER_TRANSACTION:
+        part, marked = marked[:_STEPS_PER_TRANSACTION], marked[_STEPS_PER_TRANSACTION:]
+        head = _decide(house, head, "compensate", operator, None, part, _found_applied(house, head, part))
     failure = Failure(error="Operator", message=f"{operator.by}: {operator.why}")
-    start_rollback(house, ref, head.generation, failure, "operator")
-    return house.store.head(ref)
+    begin = rolling_back(house, head, failure, "operator")
+    events = (*_found_applied(house, head, marked), *begin.events)
+    head = _decide(house, head, "compensate", operator, None, marked, events, update=begin.head)
+    house.executions.start_rollback(ref.tenant, ref.workflow_id, head.generation)
+    return head
+
+
+def _can_undo_again(entry: Entry) -> bool:
+    """The effect was known to exist, or its undo is safe either way: then it was tried."""
+    return entry.state is EffectState.PARKED and (not entry.in_doubt or entry.undo_attempt > 0)
+
+
+def _found_applied(house: House, head: Head, writes: Sequence[EntryWrite]) -> tuple[EventBase, ...]:
+    return tuple(_result(house, head, write.after, success=True) for write in writes)
 
 
 def abandon(house: House, ref: WorkflowRef, operator: Operator) -> Head:
@@ -95,16 +112,8 @@ def abandon(house: House, ref: WorkflowRef, operator: Operator) -> Head:
     head = house.store.head(ref)
     if head.mode is not Mode.PARKED:
         raise Conflict(f"only a parked workflow can be abandoned, this one is {head.mode.value}")
-    return _decide(
-        house,
-        head,
-        "abandon",
-        operator,
-        None,
-        None,
-        WorkflowAbandoned(**_stamp(house, head)),
-        update={"abandoned": True},
-    )
+    event = WorkflowAbandoned(**_stamp(house, head))
+    return _decide(house, head, "abandon", operator, None, [], [event], update={"abandoned": True})
 
 
 def resume(house: House, ref: WorkflowRef, operator: Operator) -> Head:
@@ -133,7 +142,7 @@ def resume(house: House, ref: WorkflowRef, operator: Operator) -> Head:
         "abandoned": False,
         "deadline": house.clock.now() + _RESUMED_DEADLINE,
     }
-    head = _decide(house, head, "resume", operator, None, None, event, update=update)
+    head = _decide(house, head, "resume", operator, None, [], [event], update=update)
     house.executions.start_agent(ref.tenant, ref.workflow_id, generation)
     return head
 
@@ -185,8 +194,8 @@ def _decide(
     verb: str,
     operator: Operator,
     step_id: str | None,
-    write: EntryWrite | None,
-    event: EventBase,
+    writes: Sequence[EntryWrite],
+    events: Sequence[EventBase],
     *,
     update: dict[str, Any] | None = None,
 ) -> Head:
@@ -194,10 +203,10 @@ def _decide(
     acted = OperatorActed(**_stamp(house, head), verb=verb, step_id=step_id, by=operator.by, why=operator.why)
     change = Change(
         head.ref,
-        (acted, event),
+        (acted, *events),
         modes=frozenset({head.mode}),
         generation=head.generation,
-        entries=() if write is None else (write,),
+        entries=tuple(writes),
         head=update or {},
     )
     try:

@@ -18,7 +18,7 @@ from apex.workflow import entries as ledger
 from apex.workflow.transitions import Trigger, target
 from apex.workflow.waves import rollback_order
 
-Door = Literal["catch", "janitor", "operator"]
+Door = Literal["catch", "janitor", "operator", "late_effect"]
 
 _ROLLING = frozenset({Mode.ROLLING_BACK})
 _OPEN = frozenset({EffectState.INTENDED, EffectState.UNKNOWN})
@@ -40,7 +40,7 @@ def start_rollback(house: House, ref: WorkflowRef, generation: int, failure: Fai
         if (head.mode.is_final and door != "operator") or (door == "catch" and head.generation != generation):
             return {"mode": head.mode.value, "generation": head.generation, "started": False}
         try:
-            head = house.store.commit(_rolling_back(house, head, failure, door), head)
+            head = house.store.commit(rolling_back(house, head, failure, door), head)
             break
         except HeadChanged:
             continue  # somebody else changed the mode first: look again
@@ -48,7 +48,11 @@ def start_rollback(house: House, ref: WorkflowRef, generation: int, failure: Fai
     return {"mode": head.mode.value, "generation": head.generation, "started": True}
 
 
-def _rolling_back(house: House, head: Head, failure: Failure, door: Door) -> Change:
+def rolling_back(house: House, head: Head, failure: Failure, door: Door) -> Change:
+    """The change that lets no step start any more and takes the next generation for the rollback.
+
+    Why a workflow does not complete is what went wrong first; a rollback begun anew does not change it.
+    """
     event = RollbackStarted(
         **stamp(head, house.clock.now()),
         generation=head.generation + 1,
@@ -62,7 +66,12 @@ def _rolling_back(house: House, head: Head, failure: Failure, door: Door) -> Cha
         (event,),
         modes=frozenset({head.mode}),
         generation=head.generation,
-        head={"mode": Mode.ROLLING_BACK, "generation": head.generation + 1, "failure": failure},
+        head={
+            "mode": Mode.ROLLING_BACK,
+            "generation": head.generation + 1,
+            "failure": head.failure or failure,
+            "abandoned": False,
+        },
     )
 
 

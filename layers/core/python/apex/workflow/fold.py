@@ -185,12 +185,15 @@ def _changes(event: EventBase, now: dict[str, Any]) -> dict[str, Any]:
             return {
                 "status": Mode.ROLLING_BACK,
                 "generation": event.generation,
-                "failure": failure,
+                # What went wrong first is why it does not complete; a rollback begun anew does not change that.
+                "failure": now["failure"] or failure,
+                "abandoned": False,
                 "final_result": None,
                 "ended_at": None,
             }
         case GenerationStarted():
-            return {"status": Mode.RUNNING, "generation": event.generation, "ended_at": None}
+            fresh = {"status": Mode.RUNNING, "generation": event.generation, "ended_at": None}
+            return {**fresh, "failure": None, "abandoned": False}
         case WorkflowAbandoned():
             return {"abandoned": True}
         case WorkflowCompleted() | WorkflowFailed() | WorkflowParked():
