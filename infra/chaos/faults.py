@@ -99,11 +99,15 @@ class Plot:
 
     planned: tuple[PlannedFault, ...]
     fired: Counter[Fault] = field(default_factory=Counter)
+    over: bool = False
+    """Once set nothing strikes any more."""
     _passed: Counter[int] = field(default_factory=Counter)
     _struck: Counter[int] = field(default_factory=Counter)
 
     def strikes(self, fault: Fault, step: int | None = None) -> PlannedFault | None:
         """The planned fault that strikes at this occasion, if one does; asking counts as an occasion."""
+        if self.over:
+            return None
         for at, planned in enumerate(self.planned):
             if planned.fault is not fault or (step is not None and planned.step != step):
                 continue

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from apex.errors import ApexError
-from apex.schema.contract import Effect
+from apex.schema.contract import Effect, UndoOfAbsent
 from apex.schema.events import (
     CompensationCompleted,
     CompensationStarted,
@@ -84,8 +84,10 @@ def check(ran: Ran) -> Checked:
     checked = Checked()
     checked.expect(12, ran.stuck is None, f"it did not end: {ran.stuck}")
     _check_strangers(ran, checked)
+    checked.expect(5, not ran.knocks_changed, "a request that came after the end changed something")
     workflows = list(_workflows(ran))
     for workflow in workflows:
+        _check_parked(workflow, checked)
         _check_effects_once(workflow, checked)
         _check_ending(workflow, checked)
         _check_undo_order(workflow, checked)
@@ -117,6 +119,19 @@ def _check_strangers(ran: Ran, checked: Checked) -> None:
     for name, error in ran.errors:
         known = isinstance(error, ApexError | TaskFailed)
         checked.expect(0, known, f"{name} failed with {type(error).__name__}: {error}")
+
+
+def _check_parked(workflow: _Workflow, checked: Checked) -> None:
+    """A person is asked only where the contract leaves no other way, or the undo was tried as often as it says."""
+    for step_id, entry in workflow.entries.items():
+        if entry.state is not EffectState.PARKED:
+            continue
+        contract = PROFILES[entry.tool].contract
+        no_way = contract.effect is Effect.IRREVERSIBLE or (
+            contract.undo_of_absent is UndoOfAbsent.FAILS and not contract.transactional
+        )
+        tried = entry.undo_attempt >= contract.undo_attempts
+        checked.expect(0, no_way or tried, f"{step_id} ({entry.tool}) was parked without need: {entry.error}")
 
 
 # ── 1: at most one visible effect per key ───────────────────────────────────────────────────────────────────────

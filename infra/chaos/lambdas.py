@@ -63,6 +63,17 @@ class Functions:
             raise TaskFailed(type(error).__name__, json.dumps(cause)) from error
         return called.result
 
+    def deliver(self, tool: str, action: str, ref: WorkflowRef, step_id: str, generation: int) -> None:
+        """A request for a step arrives, and nobody waits for the answer."""
+        request = {
+            "action": action,
+            "tenant": ref.tenant,
+            "workflow_id": ref.workflow_id,
+            "generation": generation,
+            "step_id": step_id,
+        }
+        self._call(f"tool:{tool}", request)
+
     def _deliver_again(self, function: str, payload: dict[str, Any]) -> None:
         """The same request may be delivered twice, at once or much later."""
         step = self._step_of(payload)

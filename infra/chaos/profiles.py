@@ -67,6 +67,7 @@ def _make(name: str, about: str, traits: Traits, *, probe: bool, effect: Effect 
     transactional=True,
     undo_of_absent=UndoOfAbsent.TOLERATES,
     timeout=_TIMEOUT,
+    undo_attempts=3,
     tables=("records",),
 )
 def transactional(order: Order, call: Call) -> Receipt:

@@ -69,6 +69,8 @@ class Ran:
     errors: list[tuple[str, BaseException]]
     """With what functions ended that did not answer, by their names."""
     stuck: str | None = None
+    knocks_changed: bool = False
+    """Whether requests that came after the end changed anything."""
 
     @property
     def rows(self) -> frozenset[str]:
@@ -97,8 +99,8 @@ class Simulation:
             WorkflowRef(tenant, workflow_id_for(tenant, _KEY))
             for tenant in ("tenant-a", "tenant-b")[: program.tenants]
         ]
-        self._busy: list[Any] = []
         self._over = False
+        self.knocks_changed = False
 
     def run(self) -> Ran:
         """Let it happen; what the checks need comes back."""
@@ -122,6 +124,7 @@ class Simulation:
             digest=self.scheduler.digest(),
             errors=self.scheduler.errors(),
             stuck=stuck,
+            knocks_changed=self.knocks_changed,
         )
 
     def _happen(self) -> str | None:
@@ -135,11 +138,30 @@ class Simulation:
                 stuck = "nobody is left who could bring the workflow to its end"
             elif self.scheduler.elapsed() > _LONGEST:
                 stuck = f"not ended after {_LONGEST}"
+            if stuck is None:
+                self._knock()
         except StuckError as error:
             stuck = str(error)
         self._over = True
         self.scheduler.end()
         return stuck
+
+    def _knock(self) -> None:
+        """Everything has ended. Now every step is run and undone once more, by requests that come far too late: in the
+        first generation and in the newest. None of it may change anything."""
+        before = self.watch.transactions, {key: len(times) for key, times in self.world.ledger.applied.items()}
+        self.plot.over = True
+        for ref in self.refs:
+            head = self.watch.head(ref)
+            if head is None or head.plan_id is None:
+                continue
+            for step in self.program.plan().steps:
+                for generation in {1, head.generation}:
+                    for action in ("run", "undo"):
+                        self.functions.deliver(step.tool, action, ref, step.id, generation)
+        self.scheduler.run(lambda: self.scheduler.foreground == 0)
+        after = self.watch.transactions, {key: len(times) for key, times in self.world.ledger.applied.items()}
+        self.knocks_changed = before != after
 
     def _everything_ended(self) -> bool:
         if self.scheduler.elapsed() > _LONGEST:

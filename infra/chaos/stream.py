@@ -51,6 +51,7 @@ class _Bus:
 
 def stream_problems(ran: Ran) -> list[str]:
     """Deliver everything that the journal holds; answers what its readers would miss or get wrong."""
+    ran.plot.over = False
     draw = random.Random(ran.program.seed)  # noqa: S311 - reproducible on purpose
     redelivered = ran.plot.strikes(Fault.STREAM_REDELIVERED) is not None
     bus = _Bus(3 if redelivered else 0, draw)

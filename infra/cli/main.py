@@ -13,6 +13,7 @@ import typer
 
 from infra.cli import errors
 from infra.cli.commands import plan
+from infra.cli.commands.chaos import chaos
 from infra.cli.commands.demo import demo
 from infra.cli.commands.run import run
 from infra.cli.commands.show import events, show, workflows
@@ -32,7 +33,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 completed, 1 failed and rolled back (or not planned), 2 usage or invalid input, 3 parked, "
     "4 the command itself could not do its work.",
 )
-for verb in (run, up, show, events, workflows, tools, demo):
+for verb in (run, up, show, events, workflows, tools, demo, chaos):
     app.command()(verb)
 app.add_typer(plan.app, name="plan")
 
