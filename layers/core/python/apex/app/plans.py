@@ -4,7 +4,7 @@ from typing import Any
 
 from apex.app.facts import stamp
 from apex.app.house import House
-from apex.errors import HeadChanged, StepPaused
+from apex.errors import HeadChanged, InvalidInput, StepPaused
 from apex.policy.lanes import assess
 from apex.ports import PlanIndex, Planner, PlanProposal, PlanRequest
 from apex.ports.store import Change
@@ -61,6 +61,8 @@ def _running_head(house: House, ref: WorkflowRef, generation: int) -> Head:
         raise StepPaused(
             f"the workflow is {head.mode.value} in generation {head.generation}, this execution is of {generation}"
         )
+    if head.forking:
+        raise InvalidInput("whoever forked it did not finish; fork the old workflow again under a new key")
     return head
 
 

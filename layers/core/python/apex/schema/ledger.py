@@ -69,6 +69,8 @@ class Head(RecordModel):
     step_count: int = 0
     submitted_plan: bool = False
     failure: Failure | None = None
+    forking: bool = False
+    """A fork whose borrowed steps are not all written: it must not run yet."""
     abandoned: bool = False
     """A person has accepted what is left of a parked workflow."""
 
