@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.local.background import Background
-from infra.local.lambda_calls import Answer, TargetUnreachable, function_at, invoke, request_id, send_message, timestamp
+from infra.local.ids import request_id
+from infra.local.lambda_calls import Answer, TargetUnreachable, function_at, invoke, send_message, timestamp
 
 _RETRIES = 2
 _FIRST_PAUSE = 60.0

@@ -9,7 +9,6 @@ the caller gets the error. The one place of moto through which each change passe
 
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any
 from moto.dynamodb.models.dynamo_type import Item
 from moto.dynamodb.models.table import Table
 
+from infra.local.ids import request_id
 from infra.local.items import Wire, attribute_to_wire, item_bytes, item_to_wire, key_text
 
 _RETAINED = 10_000
@@ -102,7 +102,7 @@ def _stream_record(change: Change, sequence: int) -> StreamRecord:
     if view in ("OLD_IMAGE", "NEW_AND_OLD_IMAGES") and change.old is not None:
         described["OldImage"] = item_to_wire(change.old)
     event = {
-        "eventID": uuid.uuid4().hex,
+        "eventID": request_id().replace("-", ""),
         "eventName": "INSERT" if change.old is None else "REMOVE" if change.new is None else "MODIFY",
         "eventVersion": "1.1",
         "eventSource": "aws:dynamodb",

@@ -8,7 +8,7 @@ from infra.local.background import Background
 from infra.local.backlog import Backlog
 from infra.local.durability import Durability
 from infra.local.events import EventRouter
-from infra.local.lambda_calls import request_id
+from infra.local.ids import request_id
 from infra.local.repairs.eventbridge import deliver_with
 from infra.local.repairs.stepfunctions_executions import StatusChange, subscribe
 from infra.local.schedules import Schedules

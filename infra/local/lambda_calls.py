@@ -1,7 +1,6 @@
 """Calling functions of the local cloud from within it, and what becomes of calls that fail."""
 
 import json
-import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -76,8 +75,3 @@ def timestamp(moment: float | None = None) -> str:
     """A moment (Unix seconds; now by default) as AWS writes it in its records: UTC with milliseconds and ``Z``."""
     when = datetime.now(UTC) if moment is None else datetime.fromtimestamp(moment, UTC)
     return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def request_id() -> str:
-    """A fresh id for a request."""
-    return str(uuid.uuid4())

@@ -13,7 +13,8 @@ from moto.dynamodb.models.table import Table
 from moto.events.models import EventPattern
 
 from infra.local.changes import StreamRecord
-from infra.local.lambda_calls import Answer, TargetUnreachable, invoke, request_id, send_message, timestamp
+from infra.local.ids import request_id
+from infra.local.lambda_calls import Answer, TargetUnreachable, invoke, send_message, timestamp
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
 """Seconds before the first and the last retries of a batch; doubled from one to the next."""

@@ -2,9 +2,9 @@
 
 import math
 import time
-import uuid
 from datetime import UTC, datetime
 
+from infra.local.ids import request_id
 from infra.local.lambdas import Function
 
 
@@ -15,7 +15,7 @@ class Context:
     """
 
     def __init__(self, function: Function) -> None:
-        self.aws_request_id = str(uuid.uuid4())
+        self.aws_request_id = request_id()
         self.function_name = function.name
         self.function_version = function.version
         self.invoked_function_arn = function.arn
