@@ -1,4 +1,4 @@
-"""Forty steps of one workflow at once, on the genuine DynamoDB Local: contention on the head never makes a good step unknown.
+"""Forty steps of one workflow at once, on the genuine DynamoDB Local: contention never makes a good step unknown.
 
 DynamoDB Local comes from npm and needs Java 17; without either this is skipped, except in CI.
 """
