@@ -247,3 +247,12 @@ def test_a_failed_undo_may_be_followed_at_once_and_is_counted() -> None:
 
     assert (failed.lease_until, failed.error) == (None, "no")
     assert again.undo_attempt == 2
+
+
+def test_a_late_effect_keeps_the_lease_of_the_undo_that_is_at_work() -> None:
+    """Otherwise the next rollback would undo the step beside it."""
+    until = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    undoing = Entry(step_id="s1", tool="t", state=EffectState.UNDOING, attempt_id="undo", lease_until=until)
+    late = ledger.come_late(undoing, {"id": 1})
+    assert late.lease_until == until
+    assert late.attempt_id is None, "the undo under way may not report for the next one"

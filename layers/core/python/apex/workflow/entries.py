@@ -124,7 +124,7 @@ def park(entry: Entry, reason: str) -> Entry:
 
 def come_late(entry: Entry, result: Any) -> Entry:
     """The effect happened although the step was fenced or undone meanwhile: it exists, and has to be undone under a
-    fresh key."""
+    fresh key. An undo under way may still be at work, so its lease stays."""
     state = advance(entry.state, Trigger.LATE)
     if state is EffectState.PARKED:
         return entry.model_copy(update={"result": result if entry.result is None else entry.result})
@@ -132,7 +132,7 @@ def come_late(entry: Entry, result: Any) -> Entry:
         "state": state,
         "result": result,
         "attempt_id": None,
-        "lease_until": None,
+        "lease_until": entry.lease_until if entry.state is EffectState.UNDOING else None,
         "in_doubt": False,
         "undo_attempt": 0,
         "undo_round": entry.undo_round + 1,
