@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from infra.cli import errors
-from infra.cli.commands import plan
+from infra.cli.commands import operate, plan
 from infra.cli.commands.chaos import chaos
 from infra.cli.commands.demo import demo
 from infra.cli.commands.run import run
@@ -35,7 +35,19 @@ app = typer.Typer(
 )
 for verb in (run, up, show, events, workflows, tools, demo, chaos):
     app.command()(verb)
+for decision in (
+    operate.retry_step,
+    operate.skip_step,
+    operate.mark_applied,
+    operate.mark_not_applied,
+    operate.compensate,
+    operate.abandon,
+    operate.resume,
+    operate.fork,
+):
+    app.command(rich_help_panel="Decide about a workflow")(decision)
 app.add_typer(plan.app, name="plan")
+app.add_typer(bench.app, name="bench")
 
 
 def _print_version(wanted: bool) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from apex.errors import all_errors
+from apex.errors import InvalidInput, all_errors
 from apex.ports.store import WorkflowStore
 from apex.schema.events import JournalEvent, WorkflowParked
 from apex.schema.ids import WorkflowRef
@@ -35,6 +35,34 @@ class Record:
         """Read it all. Raises ``WorkflowNotFound``."""
         events, entries = list(store.events(ref)), store.entries(ref)
         return cls(store.head(ref), events, entries)
+
+    def at(self, seq: int) -> "Record":
+        """What was known after the event of that number, folded from the journal.
+
+        Raises ``InvalidInput`` where there is none of that number.
+        """
+        if not 1 <= seq <= len(self.events):
+            raise InvalidInput(f"the journal holds the events 1 to {len(self.events)}, and no {seq}")
+        events = self.events[:seq]
+        state = fold(events)
+        head = self.head.model_copy(
+            update={"mode": state.status, "seq": seq, "generation": state.generation, "failure": state.failure}
+        )
+        entries = {step.step_id: _entry(step) for step in state.steps if step.state is not EffectState.NONE}
+        return Record(head, events, entries)
+
+
+def _entry(step: StepState) -> Entry:
+    return Entry(
+        step_id=step.step_id,
+        tool=step.tool,
+        state=step.state,
+        started_seq=step.started_seq,
+        attempt=step.attempts,
+        skipped=step.skipped,
+        result=step.result,
+        error=step.error,
+    )
 
 
 def report(record: Record, transitions: int | None = None) -> dict[str, Any]:

@@ -30,8 +30,10 @@ def open_session(
     isolation: "Isolation" = "threads",
     injector: faults.Injector | None = None,
     verbose: bool = False,
+    carries_on: bool = True,
 ) -> "Iterator[LocalSession]":
     """A running system. ``console`` gets progress, and with ``verbose`` the log lines, which ``data`` keeps in a file.
+    It ``carries_on`` with what earlier processes left unfinished in ``data``.
 
     Raises ``InvalidInput`` where ``data`` cannot be a directory, ``DataDirectoryBusy`` where it is being written to.
     """
@@ -41,7 +43,9 @@ def open_session(
             # Imported only here: it takes a second and most of the memory.
             from infra.local.session import LocalSession
 
-            session = stack.enter_context(LocalSession(data, isolation=isolation, injector=injector, on_log=on_log))
+            session = stack.enter_context(
+                LocalSession(data, isolation=isolation, injector=injector, on_log=on_log, carries_on=carries_on)
+            )
         yield session
 
 

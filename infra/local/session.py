@@ -41,8 +41,9 @@ class LocalSession:
     """Providers and local cloud together; a context manager.
 
     ``data_dir`` keeps everything on disk, the providers' books included; what an earlier process left unfinished there
-    goes on by itself. ``injector`` listens at the fault points of this process, ``around_invoke`` wraps every call
-    of a function. ``on_log`` gets the handlers' log lines. ``time_scale`` shortens waits, retry pauses and schedules.
+    goes on by itself, if this one ``carries_on``. ``injector`` listens at the fault points of this process,
+    ``around_invoke`` wraps every call of a function. ``on_log`` gets the handlers' log lines. ``time_scale`` shortens
+    waits, retry pauses and schedules.
     """
 
     def __init__(
@@ -54,8 +55,10 @@ class LocalSession:
         around_invoke: AroundInvoke | None = None,
         on_log: Callable[[LogLine], None] = _ignore,
         time_scale: float = 1.0,
+        carries_on: bool = True,
     ) -> None:
         self._data_dir = data_dir
+        self._carries_on = carries_on
         self._isolation: Isolation = isolation
         self._injector = injector
         self._around_invoke = around_invoke
@@ -77,7 +80,7 @@ class LocalSession:
             self.house = build_house(
                 self._settings(), {name: self.cloud.client(name) for name in ("dynamodb", "s3", "stepfunctions")}
             )
-            if self._data_dir is not None:
+            if self._data_dir is not None and self._carries_on:
                 self._carry_on()
             self._stack = stack.pop_all()
         return self

@@ -1,6 +1,6 @@
 """``apex run``: one goal, from the words to the end."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -11,17 +11,12 @@ import typer
 from rich.console import Console
 
 from apex.errors import InvalidInput
-from infra.cli.console import err, out, print_document, say
+from infra.cli.console import err, print_document, say
 from infra.cli.options import DEFAULT_TENANT, AsJson, DataDir, Tenant, Verbose
 
 if TYPE_CHECKING:
     from apex.app.submit import Goal
-    from apex.schema.events import JournalEvent
     from apex.schema.plan import Plan
-    from infra.cli.report import Record
-    from infra.local.session import LocalSession
-
-Show = Callable[["JournalEvent"], None]
 
 
 class Isolation(StrEnum):
@@ -72,6 +67,7 @@ def run(  # noqa: PLR0913, PLR0917 - its parameters are the options
     apex run --plan plan.json --data ./apex-data --key order-17 --json "What the plan is for"
     """
     from apex.app.submit import DEFAULT_DEADLINE, Goal
+    from infra.cli.outcomes import outcome, print_outcome, progress
     from infra.cli.plans import read_plan
     from infra.cli.report import exit_code
     from infra.cli.sessions import open_session
@@ -85,14 +81,14 @@ def run(  # noqa: PLR0913, PLR0917 - its parameters are the options
         open_session(console, data, isolation=isolation.value, injector=injector, verbose=verbose) as session,
     ):
         submitted = session.submit(asked)
-        with _progress(console, quiet=as_json) as show:
+        with progress(console, quiet=as_json) as show:
             head = session.wait(submitted.head.ref, timeout=DEFAULT_DEADLINE, on_event=show)
-        told, record = _outcome(session, head.ref, created=submitted.created)
+        told, record = outcome(session, head.ref, counted=submitted.created)
     _say_what_did_not_happen(console, told, fail, created=submitted.created)
     if as_json:
         print_document(told)
     else:
-        _print(record, told)
+        print_outcome(record, told)
     raise typer.Exit(exit_code(head.mode))
 
 
@@ -118,27 +114,6 @@ def _told_when_interrupted(console: Console, asked: "Goal", data: Path | None) -
         raise
 
 
-@contextmanager
-def _progress(console: Console, *, quiet: bool) -> "Iterator[Show | None]":
-    """Shows the workflow on ``console``; quiet, only where a person is looking."""
-    from infra.cli.render import Progress
-
-    if quiet and not console.is_terminal:
-        yield None
-        return
-    with Progress(console) as progress:
-        yield progress.show
-
-
-def _outcome(session: "LocalSession", ref: Any, *, created: bool) -> "tuple[dict[str, Any], Record]":
-    from infra.cli.report import Record, report
-
-    record = Record.read(session.house.store, ref)
-    # Executions live as long as the process: of a workflow that an earlier one ran, nobody knows the count any more.
-    transitions = session.transitions(ref) if created else None
-    return report(record, transitions), record
-
-
 def _say_what_did_not_happen(console: Console, told: dict[str, Any], fail: str | None, *, created: bool) -> None:
     if not created:
         say(console, "This key was used before: this is that workflow, as it stands.")
@@ -148,12 +123,3 @@ def _say_what_did_not_happen(console: Console, told: dict[str, Any], fail: str |
     if not any(fail in (step["id"], step["tool"]) for step in steps):
         names = ", ".join(f"{step['id']} {step['tool']}" for step in steps)
         say(console, f"--fail {fail} did nothing: the plan has no such step or tool, only {names}.", "yellow")
-
-
-def _print(record: "Record", told: dict[str, Any]) -> None:
-    from infra.cli.render import replayed, summary_view, timeline_view
-
-    console = out()
-    console.print(timeline_view(replayed(record.events)))
-    console.print()
-    console.print(summary_view(told), soft_wrap=True)

@@ -14,28 +14,36 @@ WorkflowId = Annotated[
 
 
 def show(
-    workflow: WorkflowId, data: StoredData = None, tenant: Tenant = DEFAULT_TENANT, as_json: AsJson = False
+    workflow: WorkflowId,
+    at: Annotated[
+        int | None,
+        typer.Option("--at", metavar="SEQ", show_default=False, help="As it was after that event of its journal."),
+    ] = None,
+    data: StoredData = None,
+    tenant: Tenant = DEFAULT_TENANT,
+    as_json: AsJson = False,
 ) -> None:
     """Show one workflow: its timeline, its effects and how it ended.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
     apex show 1447 --data ./apex-data
+
+    apex show 1447 --at 7 --data ./apex-data
     """
+    from infra.cli.outcomes import print_outcome
     from infra.cli.reading import find_workflow, open_store
-    from infra.cli.render import replayed, summary_view, timeline_view
     from infra.cli.report import Record, detailed_report
 
     with open_store(data) as store:
         record = Record.read(store, find_workflow(store, tenant, workflow))
+    if at is not None:
+        record = record.at(at)
     told = detailed_report(record)
     if as_json:
         print_document(told)
-        return
-    console = out()
-    console.print(timeline_view(replayed(record.events)))
-    console.print()
-    console.print(summary_view(told), soft_wrap=True)
+    else:
+        print_outcome(record, told)
 
 
 def events(
