@@ -47,7 +47,6 @@ for decision in (
 ):
     app.command(rich_help_panel="Decide about a workflow")(decision)
 app.add_typer(plan.app, name="plan")
-app.add_typer(bench.app, name="bench")
 
 
 def _print_version(wanted: bool) -> None:
