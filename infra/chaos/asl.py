@@ -57,7 +57,15 @@ def definition(name: str) -> dict[str, Any]:
     Raises ``NotImplementedError`` for what this interpreter does not know.
     """
     text = (_FOLDER / f"{name}.asl.json").read_text(encoding="utf-8")
-    for folder in ("find_plan", "make_plan", "close_workflow", "hand_over", "start_rollback", "list_steps", "park_step"):
+    for folder in (
+        "find_plan",
+        "make_plan",
+        "close_workflow",
+        "hand_over",
+        "start_rollback",
+        "list_steps",
+        "park_step",
+    ):
         camel = "".join(part.capitalize() for part in folder.split("_"))
         text = text.replace(f"${{{camel}Function}}", folder)
     text = text.replace("${ToolFunctionPrefix}", "tool:")

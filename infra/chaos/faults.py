@@ -79,6 +79,8 @@ class Fault(StrEnum):
     # people
     OPERATOR_COMPENSATES = "operator_compensates"
     """An operator has a running or finished workflow undone."""
+    OPERATOR_RESUMES = "operator_resumes"
+    """An operator looks at what is outside, sets the steps of a failed or parked workflow right and has it go on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ from apex.schema.events import (
     RollbackStarted,
     StepFenced,
     StepParked,
+    StepRetried,
+    ToolCallRequested,
 )
 from apex.schema.ids import WorkflowRef, effect_key
 from apex.schema.ledger import EffectState, Entry, Head, Mode
@@ -144,7 +146,6 @@ def _check_effects_once(workflow: _Workflow, checked: Checked) -> None:
             times = len(ledger.applied[key])
             checked.expect(1, times <= 1, lambda: f"{step.id} ({step.tool}) was applied {times} times")  # noqa: B023
 
-
     calls = [call for call in ledger.run_calls if call.workflow_id == workflow.ref.workflow_id]
     for at, later in enumerate(calls):
         for earlier in calls[:at]:
@@ -193,33 +194,42 @@ def _allowed(mode: Mode, state: EffectState, effect: Effect) -> frozenset[int]:
 
 def _check_undo_order(workflow: _Workflow, checked: Checked) -> None:
     """Within each rollback the steps that had started come in reverse start order, and what the providers saw agrees."""
-    started = {step_id: entry.started_seq for step_id, entry in workflow.entries.items()}
-    for walk in _walks(workflow.events):
-        order = [step_id for step_id in dict.fromkeys(walk) if started.get(step_id, 0) > 0]
-        wanted = sorted(order, key=lambda step_id: -started[step_id])
-        checked.expect(3, order == wanted, lambda: f"undone in the order {order}, not {wanted}")  # noqa: B023
     calls = [call for call in workflow.ran.world.ledger.undo_calls if call.workflow_id == workflow.ref.workflow_id]
-    for generation in {call.generation for call in calls}:
-        seen = list(dict.fromkeys(call.step_id for call in calls if call.generation == generation))
-        wanted = sorted(seen, key=lambda step_id: -started.get(step_id, 0))
-        checked.expect(3, seen == wanted, lambda: f"providers were asked to undo {seen}, not {wanted}")  # noqa: B023
+    for walk in _walks(workflow.events):
+        dealt_with = [step_id for step_id in dict.fromkeys(walk.order) if step_id in walk.started]
+        wanted = sorted(dealt_with, key=lambda step_id: -walk.started[step_id])  # noqa: B023 - called at once
+        checked.expect(3, dealt_with == wanted, f"undone in the order {dealt_with}, not {wanted}")
+        asked = list(dict.fromkeys(call.step_id for call in calls if call.generation == walk.generation))
+        wanted = sorted(asked, key=lambda step_id: -walk.started.get(step_id, 0))  # noqa: B023 - called at once
+        checked.expect(3, asked == wanted, f"providers were asked to undo {asked}, not {wanted}")
     for earlier, later in zip(calls, calls[1:], strict=False):
         what = f"{later.step_id} was undone while {earlier.step_id} was"
         checked.expect(3, _one_after_the_other(earlier, later), what)
 
 
-def _walks(events: list[JournalEvent]) -> Iterator[list[str]]:
-    """The steps that each rollback dealt with, in the order in which it came to them."""
-    walk: list[str] | None = None
+@dataclass
+class _Walk:
+    """One rollback as the journal tells it: when the steps had started by then, and in which order it came to them."""
+
+    generation: int
+    started: dict[str, int]
+    order: list[str] = field(default_factory=list)
+
+
+def _walks(events: list[JournalEvent]) -> list[_Walk]:
+    walks: list[_Walk] = []
+    started: dict[str, int] = {}
     for event in events:
-        if isinstance(event, RollbackStarted):
-            if walk:
-                yield walk
-            walk = []
-        elif walk is not None and isinstance(event, CompensationStarted | StepFenced | StepParked):
-            walk.append(event.step_id)
-    if walk:
-        yield walk
+        match event:
+            case ToolCallRequested():
+                started.setdefault(event.step_id, event.seq)
+            case StepRetried():
+                started.pop(event.step_id, None)
+            case RollbackStarted():
+                walks.append(_Walk(event.generation, dict(started)))
+            case CompensationStarted() | StepFenced() | StepParked() if walks:
+                walks[-1].order.append(event.step_id)
+    return walks
 
 
 # ── 4: late effects ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -278,7 +288,9 @@ def _check_journal(workflow: _Workflow, checked: Checked) -> None:
     for step in state.steps:
         entry = workflow.entries.get(step.step_id)
         in_ledger = (
-            (entry.state, entry.attempt, entry.undo_attempt, entry.started_seq) if entry else (EffectState.NONE, 0, 0, 0)
+            (entry.state, entry.attempt, entry.undo_attempt, entry.started_seq)
+            if entry
+            else (EffectState.NONE, 0, 0, 0)
         )
         in_journal = (step.state, step.attempts, step.undo_attempts, step.started_seq)
         checked.expect(6, in_ledger == in_journal, f"{step.step_id}: ledger {in_ledger}, journal {in_journal}")

@@ -27,7 +27,7 @@ _STEP_FAULTS = frozenset(
 _ROLLBACK_FAULTS = frozenset(
     {
         Fault.DURING_UNDO, Fault.AFTER_COMPENSATION, Fault.UNDO_ZOMBIE, Fault.UNDO_FAILS, Fault.UNDO_REPLY_LOST,
-        Fault.PROBE_UNAVAILABLE, Fault.ROLLBACK_STOPPED,
+        Fault.PROBE_UNAVAILABLE, Fault.ROLLBACK_STOPPED, Fault.OPERATOR_RESUMES,
     }
 )  # fmt: skip
 """Faults that need a rollback to strike."""
@@ -120,9 +120,7 @@ def _steps(draw: random.Random) -> list[PlannedStep]:
     shape = draw.choice((chain, fan, diamond, any_graph))
     edges = shape(draw.randint(1, 6), draw)
     one_profile = draw.choice(list(PROFILES)) if draw.random() < 0.2 else None
-    return [
-        PlannedStep(one_profile or draw.choice(list(PROFILES)), tuple(on), _nature(draw)) for on in edges
-    ]
+    return [PlannedStep(one_profile or draw.choice(list(PROFILES)), tuple(on), _nature(draw)) for on in edges]
 
 
 def _nature(draw: random.Random) -> Nature:
@@ -214,8 +212,12 @@ def _within_memory(fault: PlannedFault, steps: Sequence[PlannedStep]) -> Planned
 
 def _hides_a_late_sender(faults: Sequence[PlannedFault]) -> bool:
     """A request that leaves after its deadline breaks the contract, and only the attempt itself can tell. If that
-    attempt is lost too nobody can know: such pairs prove nothing, and are left out."""
+    attempt is lost too, or a person has said before that there is nothing, nobody can know: such pairs prove nothing, and
+    are left out."""
     late = {fault.step for fault in faults if fault.fault is Fault.LATE_SENDER}
     silent = {fault.step for fault in faults if fault.fault in _WITHOUT_REPLY and fault.fault in _STEP_FAULTS}
-    anywhere = any(fault.fault in _WITHOUT_REPLY and fault.fault not in _STEP_FAULTS for fault in faults)
+    anywhere = any(
+        fault.fault is Fault.OPERATOR_RESUMES or (fault.fault in _WITHOUT_REPLY and fault.fault not in _STEP_FAULTS)
+        for fault in faults
+    )
     return bool(late & silent) or bool(late and anywhere)

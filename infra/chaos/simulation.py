@@ -14,7 +14,6 @@ from apex import faults as fault_points
 from apex.adapters.dynamodb.store import DynamoStore, StoreNames
 from apex.app.house import House
 from apex.app.janitor import attend
-from apex.app.operate import Operator, compensate
 from apex.app.publish import envelope_of
 from apex.app.submit import Goal, submit
 from apex.errors import ApexError, StoreError
@@ -27,6 +26,7 @@ from infra.chaos.asl import Execution
 from infra.chaos.executions import SimulatedExecutions
 from infra.chaos.faults import Fault, Plot
 from infra.chaos.lambdas import Functions
+from infra.chaos.operators import Operators
 from infra.chaos.profiles import REGISTRY
 from infra.chaos.programs import Program
 from infra.chaos.scheduler import Killed, Scheduler, StuckError
@@ -96,9 +96,9 @@ class Simulation:
         self.functions = Functions(self.house, REGISTRY, self.scheduler, self.plot)
         self.executions.around = self
         self.refs = [
-            WorkflowRef(tenant, workflow_id_for(tenant, _KEY))
-            for tenant in ("tenant-a", "tenant-b")[: program.tenants]
+            WorkflowRef(tenant, workflow_id_for(tenant, _KEY)) for tenant in ("tenant-a", "tenant-b")[: program.tenants]
         ]
+        self.operators = Operators(self.house, self.scheduler, self.plot, self.world, self.watch)
         self._over = False
         self.knocks_changed = False
 
@@ -130,6 +130,9 @@ class Simulation:
     def _happen(self) -> str | None:
         for ref in self.refs:
             self.scheduler.spawn(f"submit {ref.tenant}", lambda ref=ref: self._submit(ref))
+        if any(planned.fault is Fault.OPERATOR_RESUMES for planned in self.program.faults):
+            for ref in self.refs:
+                self.scheduler.spawn(f"operator {ref.tenant}", lambda ref=ref: self.operators.resumes(ref))
         self.scheduler.spawn("sweeper", self._sweep_for_ever, background=True)
         stuck = None
         try:
@@ -181,17 +184,6 @@ class Simulation:
             else:
                 return
 
-    def _operate(self, ref: WorkflowRef, delay: float) -> None:
-        """An operator has a workflow undone, whatever it does just now."""
-        self.scheduler.sleep(delay)
-        if self.watch.head(ref) is None:
-            return
-        self.watch.acted(ref)
-        try:
-            compensate(self.house, ref, Operator("operator", "as the program has it"))
-        except ApexError as error:
-            self.scheduler.note(f"operator was told {type(error).__name__}")
-
     def _sweep_for_ever(self) -> None:
         while True:
             self.scheduler.sleep(_SWEEP_EVERY)
@@ -241,7 +233,7 @@ class Simulation:
         planned = self.plot.strikes(Fault.OPERATOR_COMPENSATES)
         if planned is not None:
             for ref in self.refs:
-                self.scheduler.spawn(f"operator {ref.tenant}", lambda ref=ref: self._operate(ref, planned.delay))
+                self.scheduler.spawn(f"operator {ref.tenant}", lambda ref=ref: self.operators.compensates(ref, planned.delay))
 
     # ── where faults strike ─────────────────────────────────────────────────────────────────────────────────────
 

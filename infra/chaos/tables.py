@@ -75,7 +75,10 @@ class MemoryTables:
         stored = self._find(write["TableName"], write.get("Item") or write["Key"])
         if _holds(condition, stored, write):
             return {"Code": "None"}
-        reason: dict[str, Any] = {"Code": "ConditionalCheckFailed", "Message": f"the condition of a {verb} does not hold"}
+        reason: dict[str, Any] = {
+            "Code": "ConditionalCheckFailed",
+            "Message": f"the condition of a {verb} does not hold",
+        }
         if stored is not None and write.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD":
             reason["Item"] = dict(stored)
         return reason

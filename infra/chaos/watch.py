@@ -26,7 +26,6 @@ class Watch:
         self.transactions = 0
         self.ended_at: dict[str, datetime] = {}
         """When a workflow first ended, by workflow key."""
-        self._acted: set[str] = set()
 
     def applied(self, writes: Sequence[Mapping[str, Any]]) -> None:
         """A transaction took place."""
@@ -58,14 +57,6 @@ class Watch:
     def ended(self, ref: WorkflowRef) -> datetime | None:
         """When the workflow first ended."""
         return self.ended_at.get(workflow_key(ref.tenant, ref.workflow_id))
-
-    def acted(self, ref: WorkflowRef) -> None:
-        """An operator intervened, so the workflow's own deadline does not bind any more."""
-        self._acted.add(workflow_key(ref.tenant, ref.workflow_id))
-
-    def operator_acted(self, ref: WorkflowRef) -> bool:
-        """Whether one did."""
-        return workflow_key(ref.tenant, ref.workflow_id) in self._acted
 
     def all_final(self, refs: Sequence[WorkflowRef]) -> bool:
         """Whether every workflow that exists has ended. One that was never accepted does not exist."""

@@ -4,6 +4,7 @@ import pytest
 
 from apex.adapters.memory import ManualClock, Started
 from apex.app.facts import stamp
+from apex.app.operate import Operator, resume, retry_step
 from apex.app.rollback import Door, list_steps, park_step, start_rollback
 from apex.errors import StepError, StepPaused
 from apex.ports.store import Change
@@ -138,6 +139,23 @@ def test_steps_that_never_started_are_fenced_and_the_others_listed_newest_start_
 
     assert {step: world.state(step) for step in ("s2", "s4")} == {"s2": S.FENCED, "s4": S.FENCED}
     assert world.kinds().count("StepFenced") == 2
+    agrees(world)
+
+
+def test_a_step_that_an_operator_put_back_to_its_beginning_is_fenced_like_one_that_never_started() -> None:
+    world, _ = shop("s1", "look")
+    world.roll_back()
+    world.finish_rollback()
+    somebody = Operator("ana", "once more")
+    for step_id in ("s1", "look"):
+        retry_step(world.house, world.ref, step_id, somebody)
+    resume(world.house, world.ref, somebody)
+    world.roll_back()
+
+    assert world.to_undo() == []
+
+    assert {world.state("s1"), world.state("look")} == {S.FENCED}
+    assert world.close() == "FAILED"
     agrees(world)
 
 

@@ -1,6 +1,6 @@
 """Starts a rollback, lists what it walks, and parks what cannot be undone. One machine, whoever opens the door."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from apex.app.facts import stamp
@@ -82,8 +82,9 @@ def list_steps(house: House, registry: Registry, ref: WorkflowRef, generation: i
     by_id = {step.id: step for step in steps}
     entries = house.store.entries(ref)
     order = rollback_order(by_id, entries)
-    _fence(house, head, [by_id[step_id] for step_id in order if step_id not in entries])
-    started = [by_id[step_id] for step_id in order if step_id in entries]
+    unstarted = [step_id for step_id in order if _never_began(entries.get(step_id))]
+    _fence(house, head, [by_id[step_id] for step_id in unstarted], entries)
+    started = [by_id[step_id] for step_id in order if step_id not in unstarted]
     return {"steps": [step_call(registry, step) for step in started if _is_to_undo(registry, step, entries[step.id])]}
 
 
@@ -96,7 +97,12 @@ def _is_to_undo(registry: Registry, step: Step, entry: Entry) -> bool:
     return tool is None or tool.contract.effect is not Effect.NONE or entry.state in _OPEN
 
 
-def _fence(house: House, head: Head, steps: Sequence[Step]) -> None:
+def _never_began(entry: Entry | None) -> bool:
+    """Also where an operator has put the step back to its beginning."""
+    return entry is None or entry.state is EffectState.NONE
+
+
+def _fence(house: House, head: Head, steps: Sequence[Step], entries: Mapping[str, Entry]) -> None:
     for start in range(0, len(steps), _FENCES_PER_TRANSACTION):
         part = steps[start : start + _FENCES_PER_TRANSACTION]
         change = Change(
@@ -104,9 +110,13 @@ def _fence(house: House, head: Head, steps: Sequence[Step]) -> None:
             tuple(StepFenced(**stamp(head, house.clock.now()), step_id=step.id, tool_name=step.tool) for step in part),
             modes=_ROLLING,
             generation=head.generation,
-            entries=tuple(EntryWrite(None, ledger.fence(None, step.id, step.tool)) for step in part),
+            entries=tuple(_fencing(entries.get(step.id), step) for step in part),
         )
         head = _commit(house, change, head)
+
+
+def _fencing(entry: Entry | None, step: Step) -> EntryWrite:
+    return EntryWrite(entry, ledger.fence(entry, step.id, step.tool))
 
 
 def park_step(house: House, ref: WorkflowRef, generation: int, step_id: str, reason: str) -> dict[str, Any]:
