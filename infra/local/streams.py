@@ -148,8 +148,10 @@ class StreamPump:
         self._consumers.clear()
 
     def _on_changes(self, changes: Sequence[Change], records: Sequence[StreamRecord]) -> None:
-        for table in {record.table: change.table for change in changes for record in records}.values():
+        for table in {change.table.name: change.table for change in changes}.values():
             mine = [record for record in records if record.table == table.name]
+            if not mine:
+                continue
             self._meet_consumers(table, mine)
             for consumer in self._consumers.values():
                 if consumer.table == table.name:

@@ -274,6 +274,20 @@ def test_a_cancelled_transaction_announces_nothing(functions: Functions, dynamod
     assert taker.events == []
 
 
+def test_a_transaction_over_several_tables_announces_its_records_wherever_they_stand_in_it(
+    functions: Functions, dynamodb: Any
+) -> None:
+    taker = functions.make("taker")
+    map_stream(taker)
+    other = {"Put": {"TableName": "names", "Item": {"pk": {"S": "x"}}}}
+    with delivering() as deliveries:
+        for key, before, after in (("first", [], [other]), ("last", [other], []), ("only", [], [])):
+            put = {"Put": {"TableName": "events", "Item": {"pk": {"S": key}, "n": {"N": "1"}}}}
+            dynamodb.transact_write_items(TransactItems=[*before, put, *after])
+        assert deliveries.drain()
+    assert [key for batch in taker.batches for key in batch] == ["first", "last", "only"]
+
+
 # ── with a data directory ───────────────────────────────────────────────────────────────────────────────────
 
 
