@@ -81,7 +81,7 @@ def dynamodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = ["java", f"-Djava.library.path={home}/DynamoDBLocal_lib", "-jar", str(home / "DynamoDBLocal.jar")]
-    with subprocess.Popen([*command, "-inMemory", "-port", str(port)], stdout=subprocess.DEVNULL) as server:
+    with subprocess.Popen([*command, "-inMemory", "-port", str(port)], cwd=folder, stdout=subprocess.DEVNULL) as server:
         client = boto3.client(
             "dynamodb",
             endpoint_url=f"http://127.0.0.1:{port}",
@@ -156,10 +156,9 @@ def test_forty_threads_on_one_head_leave_no_step_unknown(dynamodb: Any, capsys: 
     assert {entry.state for entry in store.entries(ref).values()} == {EffectState.CONFIRMED}
     assert client.counts["injected"] > 0
     appends = 2 * THREADS
+    attempts = client.counts["transactions"] / appends
     with capsys.disabled():
-        print(
-            f"\n{appends} appends took {client.counts['transactions'] / appends:.2f} attempts each, conflicts put in: {CONFLICTS:.0%}"
-        )
+        print(f"\n{appends} appends took {attempts:.2f} attempts each, conflicts put in: {CONFLICTS:.0%}")
 
 
 def _workflow(store: DynamoStore) -> WorkflowRef:
