@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +10,7 @@ from rich.console import Console
 
 from apex.app.submit import Goal
 from benchmarks import saga
+from benchmarks.machine import Watch
 from benchmarks.report import Report
 from benchmarks.system import System
 from benchmarks.units import units_of_new_clients
@@ -39,7 +39,7 @@ def main() -> None:
 
 def measure(runs: int) -> Report:
     """All measurements, on two local clouds: one in memory only, and one that keeps everything on disk."""
-    load = os.getloadavg()[0]
+    watch = Watch()
     with units_of_new_clients() as units, System() as system:
         durations = {
             "5-step chain": saga.one_after_the_other(system, five_steps, runs),
@@ -52,7 +52,7 @@ def measure(runs: int) -> Report:
     with TemporaryDirectory() as folder, System(Path(folder)) as kept:
         durations["5-step chain on disk"] = saga.one_after_the_other(kept, five_steps, runs)
         rates["5-step chain on disk"] = saga.side_by_side(kept, five_steps, 4 * runs, _AT_ONCE)
-    return Report(load, durations, rates, costs, tuple(layers), total)
+    return Report(watch.end(), durations, rates, costs, tuple(layers), total)
 
 
 def five_steps() -> Goal:

@@ -1,7 +1,5 @@
 """The measurements as tables for people, or as one JSON document."""
 
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.layers import Spent
+from benchmarks.machine import Machine
 from benchmarks.saga import Cost, Durations, Rate
 
 # (who, one saga in milliseconds, sagas per second with 20 at once)
@@ -25,7 +24,7 @@ PEERS = (
 class Report:
     """Everything that one run of the benchmarks found out."""
 
-    load_before: float
+    machine: Machine
     durations: Mapping[str, Durations]
     rates: Mapping[str, Rate]
     costs: tuple[Cost, ...]
@@ -42,7 +41,7 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """Plain data; times in milliseconds, sizes in bytes."""
         return {
-            "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "load": self.load_before},
+            "machine": asdict(self.machine),
             "durations": {name: asdict(found) for name, found in self.durations.items()},
             "rates": {name: asdict(found) for name, found in self.rates.items()},
             "costs": [{**asdict(cost), "units_per_step": cost.units_per_step} for cost in self.costs],
@@ -53,8 +52,7 @@ class Report:
 
     def show(self, console: Console) -> None:
         """Print the tables."""
-        cores = os.cpu_count()
-        console.print(f"{cores} cores, Python {platform.python_version()}, load {self.load_before:.2f} at the start\n")
+        console.print(f"{self.machine.cores} cores, Python {self.machine.python}; {self.machine.verdict}\n")
         console.print(self._times())
         console.print(_peers())
         console.print(self._consumption())

@@ -1,6 +1,7 @@
 """The benchmarks measure what they say, and what a saga consumes stays in proportion to its steps."""
 
 import io
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -10,7 +11,8 @@ from rich.console import Console
 from apex.app.submit import Goal
 from apex.errors import LocalCloudError
 from apex.schema.plan import Plan, Step
-from benchmarks import saga
+from benchmarks import machine, saga
+from benchmarks.machine import Machine, Watch
 from benchmarks.report import Report
 from benchmarks.system import System, goal
 from benchmarks.units import Units, units_of_new_clients
@@ -67,10 +69,11 @@ def test_the_report_holds_what_was_measured(bench: tuple[System, Units], costs: 
     def answer() -> Goal:
         return saga.answer()
 
+    watch = Watch()
     durations = saga.one_after_the_other(system, answer, 3)
     rate = saga.side_by_side(system, answer, 6, at_once=3)
     layers, total = saga.where_time_goes(system, answer, 3)
-    report = Report(0.5, {"answer": durations}, {"answer": rate}, tuple(costs.values()), tuple(layers), total)
+    report = Report(watch.end(), {"answer": durations}, {"answer": rate}, tuple(costs.values()), tuple(layers), total)
 
     assert 0 < durations.fastest <= durations.median <= durations.p95
     assert rate.per_second > 0
@@ -85,3 +88,18 @@ def test_the_report_holds_what_was_measured(bench: tuple[System, Units], costs: 
     shown = console.export_text()
     assert "state transitions" in shown
     assert "NOT in this run" in " ".join(shown.split())
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"), [(None, "not known"), (0.02, "2% of it, so it was quiet"), (0.5, "NOT quiet")]
+)
+def test_a_report_says_whether_the_machine_was_quiet(others: float | None, expected: str) -> None:
+    assert expected in Machine(2, "3.11", 0.5, others).verdict
+
+
+def test_work_of_this_process_is_not_work_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    for name, readings in {"_busy_seconds": [100.0, 107.0], "_own_seconds": [1.0, 4.0]}.items():
+        monkeypatch.setattr(machine, name, iter(readings).__next__)
+    monkeypatch.setattr(machine.time, "monotonic", iter([50.0, 60.0]).__next__)
+    assert Watch().end().others == pytest.approx((7 - 3) / (10 * 2))
