@@ -2,6 +2,7 @@
 
 import io
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -101,5 +102,5 @@ def test_work_of_this_process_is_not_work_of_others(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     for name, readings in {"_busy_seconds": [100.0, 107.0], "_own_seconds": [1.0, 4.0]}.items():
         monkeypatch.setattr(machine, name, iter(readings).__next__)
-    monkeypatch.setattr(machine.time, "monotonic", iter([50.0, 60.0]).__next__)
+    monkeypatch.setattr(time, "monotonic", iter([50.0, 60.0]).__next__)
     assert Watch().end().others == pytest.approx((7 - 3) / (10 * 2))
