@@ -1,0 +1,1 @@
+"""Journals as released versions wrote them, replayed on every build."""
