@@ -108,6 +108,12 @@ PROFILES: Mapping[str, Tool[Any, Any]] = MappingProxyType(
             ),
             _make("unkeyed_probed", "Knows no keys but can be searched.", Traits(), probe=True),
             _make(
+                "unkeyed_tolerant",
+                "Knows no keys but can be searched; an undo of nothing does nothing.",
+                Traits(undo_of_absent=UndoOfAbsent.TOLERATES),
+                probe=True,
+            ),
+            _make(
                 "probed_without_result",
                 "Tells that it happened, but not the result any more.",
                 Traits(remembers=_DAY, tells_result=False, undo_of_absent=UndoOfAbsent.FENCES),

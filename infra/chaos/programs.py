@@ -14,7 +14,7 @@ from infra.chaos.world import Nature
 
 EFFECTFUL = tuple(name for name in PROFILES if name != "read_only")
 
-_STEP_FAULTS = frozenset(
+STEP_FAULTS = frozenset(
     {
         Fault.BEFORE_INTENT, Fault.AFTER_INTENT, Fault.AFTER_EFFECT, Fault.AFTER_OUTCOME, Fault.DURING_UNDO,
         Fault.AFTER_COMPENSATION, Fault.ZOMBIE, Fault.LATE_SENDER, Fault.UNDO_ZOMBIE, Fault.REPLY_LOST,
@@ -24,7 +24,7 @@ _STEP_FAULTS = frozenset(
 )  # fmt: skip
 """Faults that strike a certain step; the others strike the n-th occasion of the run, whatever it is."""
 
-_ROLLBACK_FAULTS = frozenset(
+ROLLBACK_FAULTS = frozenset(
     {
         Fault.DURING_UNDO, Fault.AFTER_COMPENSATION, Fault.UNDO_ZOMBIE, Fault.UNDO_FAILS, Fault.UNDO_REPLY_LOST,
         Fault.PROBE_UNAVAILABLE, Fault.ROLLBACK_STOPPED, Fault.OPERATOR_RESUMES,
@@ -106,9 +106,9 @@ def generate(seed: int, index: int) -> Program:
         fault = _fault(draw, len(steps))
         if faults and draw.random() < 0.5:
             fault = replace(fault, step=faults[0].step)  # trouble seldom comes alone
-        if not _hides_a_late_sender([*faults, fault]):
+        if not hides_a_late_sender([*faults, fault]):
             faults.append(fault)
-    if any(fault.fault in _ROLLBACK_FAULTS for fault in faults):
+    if any(fault.fault in ROLLBACK_FAULTS for fault in faults):
         steps = _failing(draw, steps)
     steps = _with_much(draw, steps, faults)
     faults = [_within_memory(fault, steps) for fault in faults]
@@ -197,7 +197,7 @@ def _fault(draw: random.Random, size: int) -> PlannedFault:
             nth = draw.randint(0, 6)
         case Fault.START_LOST:
             nth = draw.randint(0, 1)
-    step = draw.randrange(size) if fault in _STEP_FAULTS else 0
+    step = draw.randrange(size) if fault in STEP_FAULTS else 0
     return PlannedFault(fault, step, nth, times, delay)
 
 
@@ -210,14 +210,14 @@ def _within_memory(fault: PlannedFault, steps: Sequence[PlannedStep]) -> Planned
     return fault
 
 
-def _hides_a_late_sender(faults: Sequence[PlannedFault]) -> bool:
+def hides_a_late_sender(faults: Sequence[PlannedFault]) -> bool:
     """A request that leaves after its deadline breaks the contract, and only the attempt itself can tell. If that
     attempt is lost too, or a person has said before that there is nothing, nobody can know: such pairs prove nothing, and
     are left out."""
     late = {fault.step for fault in faults if fault.fault is Fault.LATE_SENDER}
-    silent = {fault.step for fault in faults if fault.fault in _WITHOUT_REPLY and fault.fault in _STEP_FAULTS}
+    silent = {fault.step for fault in faults if fault.fault in _WITHOUT_REPLY and fault.fault in STEP_FAULTS}
     anywhere = any(
-        fault.fault is Fault.OPERATOR_RESUMES or (fault.fault in _WITHOUT_REPLY and fault.fault not in _STEP_FAULTS)
+        fault.fault is Fault.OPERATOR_RESUMES or (fault.fault in _WITHOUT_REPLY and fault.fault not in STEP_FAULTS)
         for fault in faults
     )
     return bool(late & silent) or bool(late and anywhere)

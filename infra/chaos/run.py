@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from typing import Any
 
+from infra.chaos.exhaustive import programs
 from infra.chaos.faults import Fault
 from infra.chaos.invariants import Checked, Violation, check
 from infra.chaos.programs import Program, generate
@@ -111,6 +112,21 @@ def run_generated(seed: int, count: int, *, processes: int = 1) -> tuple[Finding
         for found in pool.map(_share, [seed] * processes, shares):
             findings.merge(found)
     return findings, time.monotonic() - began
+
+
+def run_exhaustive(*, every: int = 1, processes: int = 1) -> tuple[Findings, float]:
+    """Run all programs of ``infra.chaos.exhaustive``, or each so many-th of them."""
+    began = time.monotonic()
+    findings = Findings()
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        for found in pool.map(_exhaustive_share, [every] * processes, range(processes), [processes] * processes):
+            findings.merge(found)
+    return findings, time.monotonic() - began
+
+
+def _exhaustive_share(every: int, mine: int, processes: int) -> Findings:
+    numbered = (found for found in programs() if found[0] % every == 0)
+    return run_programs(found for at, found in enumerate(numbered) if at % processes == mine)
 
 
 def _share(seed: int, indices: Sequence[int]) -> Findings:

@@ -22,6 +22,7 @@ from apex.policy.lanes import Verdict
 from apex.schema.contract import Lane
 from apex.schema.events import JournalEvent
 from apex.schema.ids import WorkflowRef, workflow_id_for
+from apex.schema.ledger import Head
 from infra.chaos.asl import Execution
 from infra.chaos.executions import SimulatedExecutions
 from infra.chaos.faults import Fault, Plot
@@ -71,6 +72,12 @@ class Ran:
     stuck: str | None = None
     knocks_changed: bool = False
     """Whether requests that came after the end changed anything."""
+
+    @property
+    def heads(self) -> list[Head]:
+        """The heads of the workflows that were accepted, as they were written last."""
+        heads = [self.watch.head(ref) for ref in self.refs]
+        return [head for head in heads if head is not None]
 
     @property
     def rows(self) -> frozenset[str]:

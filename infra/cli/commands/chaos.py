@@ -15,14 +15,24 @@ if TYPE_CHECKING:
 
 def chaos(
     programs: Annotated[int, typer.Option(min=1, help="How many programs to generate and run.")] = 500,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same programs, and each takes the same course.")] = 1,
+    seed: Annotated[
+        int, typer.Option(help="The same seed makes the same programs, and each takes the same course.")
+    ] = 1,
     only: Annotated[
-        int | None, typer.Option(min=0, metavar="INDEX", show_default=False, help="Run the program of that number alone.")
+        int | None,
+        typer.Option(min=0, metavar="INDEX", show_default=False, help="Run the program of that number alone."),
     ] = None,
     program: Annotated[
         Path | None,
         typer.Option(metavar="FILE", show_default=False, help="Run the program in this file; - is standard input."),
     ] = None,
+    exhaustive: Annotated[
+        bool,
+        typer.Option(
+            "--exhaustive", help="Every single and double fault for every shape of plan up to four steps: about an hour."
+        ),
+    ] = False,
+    every: Annotated[int, typer.Option(min=1, help="With --exhaustive: only each so many-th program.")] = 1,
     processes: Annotated[int, typer.Option(min=1, help="Among how many processes to share the programs.")] = 2,
     as_json: AsJson = False,
 ) -> None:
@@ -38,9 +48,11 @@ def chaos(
 
     apex chaos --seed 1 --only 4711
     """
-    from infra.chaos.run import run_generated
+    from infra.chaos.run import run_exhaustive, run_generated
 
-    if program is not None or only is not None:
+    if exhaustive:
+        findings, seconds = run_exhaustive(every=every, processes=processes)
+    elif program is not None or only is not None:
         findings, seconds = _run_one(_read(program) if program is not None else None, seed, only or 0)
     else:
         findings, seconds = run_generated(seed, programs, processes=processes)
