@@ -10,5 +10,4 @@ from apex.observability import handler as lambda_handler
 @lambda_handler(service="publish-events")
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
     """A DynamoDB Streams batch -> ``{batchItemFailures: [{itemIdentifier}]}``."""
-    to = publishing()
-    return publish(event["Records"], to.items, to.bus)
+    return publish(event["Records"], publishing())

@@ -18,6 +18,8 @@ _WRITES = {
         "dynamodb:BatchWriteItem",
         "dynamodb:ConditionCheckItem",
     ),
+    # The read model is only ever replaced by what follows it.
+    "workflow_instances": ("dynamodb:PutItem",),
 }
 _WRITES_OF_OTHER_TABLES = (
     "dynamodb:PutItem",

@@ -1,4 +1,4 @@
-"""What leaves the journal: its stream to the publishing function, the event bus, and rules on executions."""
+"""What leaves the journal: its stream to the functions that read it, the event bus, and rules on executions."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
@@ -15,6 +15,7 @@ from infra.cloud.settings import Settings
 from infra.cloud.workflows import Workflows
 
 _PUBLISHER = "publish_events"
+_PROJECTOR = "project_events"
 _JANITOR = "janitor"
 
 
@@ -27,7 +28,7 @@ class Bus(Construct):
 
 
 class Deliveries(Construct):
-    """Who is told of what: the journal's stream feeds the publisher, a lost execution wakes the janitor."""
+    """Who is told of what: the journal's stream feeds publisher and read model, a lost execution wakes the janitor."""
 
     def __init__(
         self,
@@ -42,7 +43,9 @@ class Deliveries(Construct):
         self._settings = settings
         self._unattended = self._queue("Unattended", "unattended-executions")
         if publisher := functions.handlers.get(_PUBLISHER):
-            self._feed(publisher, data)
+            self._feed(publisher, data, self._queue("Unpublished", "unpublished-events"), "APEX_UNPUBLISHED_QUEUE")
+        if projector := functions.handlers.get(_PROJECTOR):
+            self._feed(projector, data, self._queue("Unprojected", "unprojected-events"), "APEX_UNPROJECTED_QUEUE")
         if janitor := functions.handlers.get(_JANITOR):
             self._wake_on_lost_executions(janitor, workflows)
             self._wake_on_late_effects(janitor, bus)
@@ -59,9 +62,12 @@ class Deliveries(Construct):
             retention_period=Duration.days(14),
         )
 
-    def _feed(self, publisher: lambda_.Function, data: Data) -> None:
-        undelivered = self._queue("Unpublished", "unpublished-events")
-        publisher.add_event_source(
+    def _feed(self, consumer: lambda_.Function, data: Data, undelivered: sqs.Queue, variable: str) -> None:
+        """Have a function read the journal's stream. What it cannot read it sets aside itself, in the queue in which
+        that ends, too, at which it failed for good."""
+        consumer.add_environment(variable, undelivered.queue_url)
+        undelivered.grant_send_messages(consumer)
+        consumer.add_event_source(
             sources.DynamoEventSource(
                 data.tables["journal"],
                 starting_position=lambda_.StartingPosition.TRIM_HORIZON,

@@ -48,6 +48,12 @@ HANDLERS: Mapping[str, Needs] = {
         watches=("agent_workflow", "rollback"),
     ),
     "publish_events": Needs(timeout=60, reads=(), publishes=True),
+    "project_events": Needs(
+        timeout=60,
+        reads=("journal", "workflow_instances"),
+        writes=("workflow_instances",),
+        writes_payloads=True,
+    ),
 }
 
 TOOL = Needs(writes=_LEDGER, writes_payloads=True)

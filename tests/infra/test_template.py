@@ -142,6 +142,18 @@ def test_the_journal_is_append_only_for_everyone(template: Template) -> None:
     assert changing == set()
 
 
+def test_only_the_projector_writes_the_read_model_and_nobody_deletes_from_it(template: Template) -> None:
+    instances, _ = template.table("apex-dev-workflow_instances")
+    writing = {
+        (item.role, action)
+        for item in template.statements()
+        if item.touches(instances)
+        for action in item.actions
+        if not re.search(r":(Get|BatchGet|Query)", action)
+    }
+    assert writing == {(template.role_of("apex-dev-project-events"), "dynamodb:PutItem")}
+
+
 def test_only_tools_that_declare_a_table_reach_it(template: Template, house: House) -> None:
     records, _ = template.table("apex-dev-records")
     owners = {template.role_of(f"apex-dev-tool-{tool.name}") for tool in house.tools if "records" in tool.tables}
@@ -219,8 +231,24 @@ def test_a_state_waits_longer_than_its_function_runs(template: Template) -> None
                 assert state["TimeoutSeconds"] >= functions[function]["Timeout"] + 10, name
 
 
-def test_the_journals_stream_is_published_and_never_stuck(template: Template) -> None:
-    (mapping,) = template.of_type("AWS::Lambda::EventSourceMapping").values()
+def test_two_functions_read_the_journals_stream_each_with_a_queue_of_its_own(template: Template) -> None:
+    mappings = template.of_type("AWS::Lambda::EventSourceMapping").values()
+    functions = template.of_type("AWS::Lambda::Function")
+    readers = {functions[mapping["FunctionName"]["Ref"]]["FunctionName"] for mapping in mappings}
+    queues = {json.dumps(mapping["DestinationConfig"]["OnFailure"]["Destination"]) for mapping in mappings}
+
+    assert readers == {"apex-dev-publish-events", "apex-dev-project-events"}
+    assert len(queues) == 2
+
+
+@pytest.mark.parametrize("reader", ["publish-events", "project-events"])
+def test_the_journals_stream_is_read_and_never_stuck(template: Template, reader: str) -> None:
+    functions = template.of_type("AWS::Lambda::Function")
+    (mapping,) = (
+        mapping
+        for mapping in template.of_type("AWS::Lambda::EventSourceMapping").values()
+        if functions[mapping["FunctionName"]["Ref"]]["FunctionName"] == f"apex-dev-{reader}"
+    )
     journal, _ = template.table("apex-dev-journal")
 
     assert mapping["EventSourceArn"] == {"Fn::GetAtt": [journal, "StreamArn"]}

@@ -8,10 +8,14 @@ from typing import Any
 
 from apex.adapters.clock import SystemClock
 from apex.adapters.dynamodb.bodies import Bodies
+from apex.adapters.dynamodb.instances import INLINE_LIMIT, DynamoInstances
 from apex.adapters.dynamodb.items import Items
 from apex.adapters.dynamodb.store import DynamoStore, StoreNames
 from apex.adapters.eventbridge import EventBus
 from apex.adapters.executions import StepFunctionsExecutions
+from apex.adapters.sqs import DeadLetterQueue
+from apex.app.project import Projecting
+from apex.app.publish import Publishing
 from apex.errors import InvalidInput
 from apex.ports import Clock, Executions, WorkflowStore
 
@@ -23,14 +27,6 @@ class House:
     store: WorkflowStore
     executions: Executions
     clock: Clock
-
-
-@dataclass(frozen=True, slots=True)
-class Publishing:
-    """What publishing the journal needs: reading its items, and the bus."""
-
-    items: Items
-    bus: EventBus
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +86,48 @@ def _house(settings: Settings) -> House:
 
 
 def publishing() -> Publishing:
-    """What publishes the journal of this process's environment. Raises ``InvalidInput`` where no bus is configured."""
-    bus = os.environ.get("APEX_EVENT_BUS")
-    if not bus:
-        raise InvalidInput("APEX_EVENT_BUS is not set")
-    return _publishing(bus, os.environ.get("APEX_PAYLOAD_BUCKET"))
+    """What publishes the journal of this process's environment. Raises ``InvalidInput`` where something is not
+    configured."""
+    return _publishing(_variable("APEX_EVENT_BUS"), _variable("APEX_UNPUBLISHED_QUEUE"), _payload_bucket())
 
 
 @cache
-def _publishing(bus: str, payload_bucket: str | None) -> Publishing:
-    return Publishing(Items(Bodies(_client("s3"), payload_bucket)), EventBus(_client("events"), bus))
+def _publishing(bus: str, unpublished: str, payload_bucket: str | None) -> Publishing:
+    return Publishing(
+        items=Items(Bodies(_client("s3"), payload_bucket)),
+        bus=EventBus(_client("events"), bus),
+        dead_letters=DeadLetterQueue(_client("sqs"), unpublished),
+    )
+
+
+def projecting() -> Projecting:
+    """What keeps the read model of this process's environment. Raises ``InvalidInput`` where something is not
+    configured."""
+    table, unprojected = _variable("APEX_WORKFLOW_INSTANCES_TABLE"), _variable("APEX_UNPROJECTED_QUEUE")
+    return _projecting(table, unprojected, Settings.from_environment(os.environ))
+
+
+@cache
+def _projecting(table: str, unprojected: str, settings: Settings) -> Projecting:
+    s3 = _client("s3")
+    large = Bodies(s3, settings.payload_bucket, inline_limit=INLINE_LIMIT)
+    return Projecting(
+        items=Items(Bodies(s3, settings.payload_bucket)),
+        instances=DynamoInstances(_client("dynamodb"), table, large),
+        journal=_house(settings).store,
+        dead_letters=DeadLetterQueue(_client("sqs"), unprojected),
+    )
+
+
+def _variable(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        raise InvalidInput(f"{name} is not set")
+    return value
+
+
+def _payload_bucket() -> str | None:
+    return os.environ.get("APEX_PAYLOAD_BUCKET")
 
 
 def _client(name: str) -> Any:

@@ -1,5 +1,6 @@
 """What the use cases need from the outside, as protocols. Each has a conformance suite that every adapter passes."""
 
+from apex.ports.instances import DeadLetters, WorkflowInstances
 from apex.ports.planning import PlanIndex, Planner, PlanProposal, PlanRequest
 from apex.ports.store import Change, EntryWrite, EventDraft, RecordWrite, StepView, WorkflowStore
 from apex.ports.surroundings import Clock, Executions
@@ -7,6 +8,7 @@ from apex.ports.surroundings import Clock, Executions
 __all__ = [
     "Change",
     "Clock",
+    "DeadLetters",
     "EntryWrite",
     "EventDraft",
     "Executions",
@@ -16,5 +18,6 @@ __all__ = [
     "Planner",
     "RecordWrite",
     "StepView",
+    "WorkflowInstances",
     "WorkflowStore",
 ]

@@ -21,7 +21,7 @@ SPEC = "SPEC#"
 STEP = "STEP#"
 
 
-def _sortable(moment: datetime) -> str:
+def sortable(moment: datetime) -> str:
     """Texts of one length and one offset sort as the moments do."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
@@ -59,7 +59,7 @@ class Items:
             "generation": {"N": str(head.generation)},
             "seq": {"N": str(head.seq)},
             "tenant_pk": {"S": tenant_key(head.tenant)},
-            "created_sk": {"S": f"{_sortable(head.created_at)}#{head.workflow_id}"},
+            "created_sk": {"S": f"{sortable(head.created_at)}#{head.workflow_id}"},
         }
         if not head.mode.is_final:
             item["open_pk"] = {"S": open_shards()[zlib.crc32(head.workflow_id.encode()) % OPEN_SHARDS]}

@@ -2,6 +2,7 @@
 
 ``journal``  one item per event: ``pk`` = workflow key, ``seq`` = 1, 2, 3 ... without gaps.
 ``state``    the head, the plan, and one specification and one ledger item per step, all under the workflow key.
+``workflow_instances``  the read model: one item per workflow, folded from the journal by a consumer of its stream.
 ``records``  rows owned by the ``create_record`` tool, written in the same transaction as its ledger change.
 
 The workflow key is ``<tenant>#<workflow_id>`` with the tenant percent-encoded, so that one tenant's keys are exactly
@@ -46,8 +47,9 @@ STATE = TableSpec(
     indexes=(IndexSpec("by_tenant", "tenant_pk", "created_sk"), IndexSpec("by_open", "open_pk", "created_sk")),
 )
 RECORDS = TableSpec("records", "pk", "sk")
+INSTANCES = TableSpec("workflow_instances", "pk", "sk", indexes=(IndexSpec("by_tenant", "tenant_pk", "created_sk"),))
 
-TABLES: tuple[TableSpec, ...] = (JOURNAL, STATE, RECORDS)
+TABLES: tuple[TableSpec, ...] = (JOURNAL, STATE, RECORDS, INSTANCES)
 
 
 def tenant_key(tenant: str) -> str:

@@ -2,6 +2,7 @@
 
 from apex.adapters.memory.clock import ManualClock
 from apex.adapters.memory.executions import RecordingExecutions, Started
+from apex.adapters.memory.instances import MemoryDeadLetters, MemoryInstances
 from apex.adapters.memory.store import MemoryStore
 
-__all__ = ["ManualClock", "MemoryStore", "RecordingExecutions", "Started"]
+__all__ = ["ManualClock", "MemoryDeadLetters", "MemoryInstances", "MemoryStore", "RecordingExecutions", "Started"]
