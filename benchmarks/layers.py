@@ -26,16 +26,17 @@ from infra.local.repairs import stepfunctions_executions
 from infra.local.repairs.stepfunctions_patching import replace
 from infra.local.stream_batches import BatchDelivery
 
-_PUBLISHER = "publish-events"
+_CONSUMERS = ("publish-events", "project-events")
+"""Functions that read the journal's stream."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Milliseconds of processor time in one layer; ``publishing`` is the part that brought events to the bus."""
+    """Milliseconds of processor time in one layer; ``consuming`` is the part of those who read the journal's stream."""
 
     layer: str
     running: float
-    publishing: float
+    consuming: float
 
 
 class _Thread(threading.local):
@@ -53,7 +54,7 @@ class Layers:
         self._seconds: dict[tuple[str, bool], float] = defaultdict(float)
 
     def border(
-        self, function: Callable[..., Any], layer: str, publishes: Callable[..., bool] | None = None
+        self, function: Callable[..., Any], layer: str, consumes: Callable[..., bool] | None = None
     ) -> Callable[..., Any]:
         """The function, charging what it does itself to ``layer``."""
 
@@ -61,9 +62,9 @@ class Layers:
         def charged(*args: Any, **kwargs: Any) -> Any:
             here = self._here
             above = here.stack[-1] if here.stack else None
-            publishing = publishes(*args, **kwargs) if publishes else above is not None and above[1]
+            consuming = consumes(*args, **kwargs) if consumes else above is not None and above[1]
             self._charge(above)
-            here.stack.append((layer, publishing))
+            here.stack.append((layer, consuming))
             try:
                 return function(*args, **kwargs)
             finally:
@@ -85,11 +86,11 @@ class Layers:
             Spent(name, self._seconds[name, False] * 1000 / runs, self._seconds[name, True] * 1000 / runs)
             for name in names
         ]
-        return sorted(found, key=lambda spent: spent.running + spent.publishing, reverse=True)
+        return sorted(found, key=lambda spent: spent.running + spent.consuming, reverse=True)
 
 
-def _is_publisher(function: Function, *_: Any) -> bool:
-    return function.name.endswith(_PUBLISHER)
+def _is_consumer(function: Function, *_: Any) -> bool:
+    return function.name.endswith(_CONSUMERS)
 
 
 @contextmanager
@@ -110,12 +111,12 @@ def measured(submit_owner: Any) -> Iterator[Layers]:
     ]
     invoking: list[tuple[Any, str, str, Callable[..., bool]]] = [
         (BatchDelivery, "deliver", "stream delivery", lambda *_: True),
-        (ThreadInvoker, "invoke", "invoking functions", lambda _self, function, *_: _is_publisher(function)),
-        (documents, "answer_of", "handlers and use cases", _is_publisher),
+        (ThreadInvoker, "invoke", "invoking functions", lambda _self, function, *_: _is_consumer(function)),
+        (documents, "answer_of", "handlers and use cases", _is_consumer),
     ]
     with ExitStack() as undo:
         for owner, name, layer in plain:
             undo.callback(replace((owner, name, layers.border(getattr(owner, name), layer))))
-        for owner, name, layer, publishes in invoking:
-            undo.callback(replace((owner, name, layers.border(getattr(owner, name), layer, publishes))))
+        for owner, name, layer, consumes in invoking:
+            undo.callback(replace((owner, name, layers.border(getattr(owner, name), layer, consumes))))
         yield layers

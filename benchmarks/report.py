@@ -97,10 +97,10 @@ class Report:
         return table
 
     def _time_by_layer(self) -> Table:
-        table = _table("Processor time of a 5-step chain by layer, in ms", "layer", "running", "publishing", "together")
+        table = _table("Processor time of a 5-step chain by layer, in ms", "layer", "running", "streams", "together")
         for spent in self.layers:
-            _row(table, spent.layer, spent.running, spent.publishing, spent.running + spent.publishing)
-        known = sum(spent.running + spent.publishing for spent in self.layers)
+            _row(table, spent.layer, spent.running, spent.consuming, spent.running + spent.consuming)
+        known = sum(spent.running + spent.consuming for spent in self.layers)
         _row(table, "between the layers: threads, queues, garbage", "", "", self.layers_total - known)
         _row(table, "all, while it is being measured", "", "", self.layers_total)
         return table

@@ -84,7 +84,7 @@ class Sizes:
 
 
 def item_sizes(refs: Iterable[WorkflowRef]) -> dict[str, Sizes]:
-    """The items of these workflows by kind: head, submitted plan, step specification, ledger entry, journal event."""
+    """The items of these workflows by kind: head, step specification, ledger entry, journal event and so on."""
     found: dict[str, list[int]] = defaultdict(list)
     tables = dynamodb_backends[ACCOUNT][REGION].tables
     for ref in refs:
@@ -96,8 +96,17 @@ def item_sizes(refs: Iterable[WorkflowRef]) -> dict[str, Sizes]:
     return {kind: Sizes(len(sizes), median(sizes), max(sizes)) for kind, sizes in sorted(found.items())}
 
 
+_KINDS = {
+    "HEAD": "head",
+    "SUBMITTED": "submitted plan",
+    "SPEC": "step specification",
+    "STEP": "ledger entry",
+    "INSTANCE": "read model",
+}
+
+
 def _kind(table: str, item: Item) -> str:
     if table.endswith("-journal"):
         return "journal event"
-    named = {"HEAD": "head", "SUBMITTED": "submitted plan", "SPEC": "step specification", "STEP": "ledger entry"}
-    return named[item.range_key.value.partition("#")[0]]
+    prefix: str = item.range_key.value.partition("#")[0]
+    return _KINDS.get(prefix, prefix.lower())

@@ -48,13 +48,8 @@ def test_units_per_step_hardly_grow_with_the_length_of_a_plan(costs: dict[int, s
 def test_head_and_ledger_entries_stay_as_small_as_they_are(costs: dict[int, saga.Cost]) -> None:
     for kind in ("head", "ledger entry", "step specification"):
         assert costs[100].sizes[kind].largest <= costs[5].sizes[kind].largest + 64
-    assert {kind: sizes.count for kind, sizes in costs[5].sizes.items()} == {
-        "head": 1,
-        "journal event": 13,
-        "ledger entry": 5,
-        "step specification": 5,
-        "submitted plan": 1,
-    }
+    counts = {"head": 1, "journal event": 13, "ledger entry": 5, "step specification": 5, "submitted plan": 1}
+    assert counts.items() <= {kind: sizes.count for kind, sizes in costs[5].sizes.items()}.items()
 
 
 def test_a_workflow_that_does_not_complete_is_no_measurement(bench: tuple[System, Units]) -> None:
@@ -78,7 +73,7 @@ def test_the_report_holds_what_was_measured(bench: tuple[System, Units], costs: 
 
     assert 0 < durations.fastest <= durations.median <= durations.p95
     assert rate.per_second > 0
-    assert 0 < sum(spent.running + spent.publishing for spent in layers) <= total * 1.05
+    assert 0 < sum(spent.running + spent.consuming for spent in layers) <= total * 1.05
     data = report.to_json()
     assert [cost["steps"] for cost in data["costs"]] == [5, 20, 100]
     assert data["units_per_step_growth"] == pytest.approx(costs[100].units_per_step / costs[20].units_per_step)
