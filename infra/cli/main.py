@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from infra.cli import errors
-from infra.cli.commands import operate, plan
+from infra.cli.commands import bench, operate, plan
 from infra.cli.commands.chaos import chaos
 from infra.cli.commands.demo import demo
 from infra.cli.commands.run import run
@@ -47,6 +47,7 @@ for decision in (
 ):
     app.command(rich_help_panel="Decide about a workflow")(decision)
 app.add_typer(plan.app, name="plan")
+app.add_typer(bench.app, name="bench")
 
 
 def _print_version(wanted: bool) -> None:

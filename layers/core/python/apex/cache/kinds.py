@@ -1,7 +1,6 @@
 """What kind of thing a span is, by rules alone: the same answer in every process."""
 
 import re
-from collections.abc import Sequence
 from functools import lru_cache
 
 from apex.cache.places import COUNTRIES, US_STATES
@@ -70,11 +69,10 @@ TIME_CLASS = {
     **dict.fromkeys(CURRENCIES, "¤"),
 }
 _SINGLE = {"@": EMAIL, "u": URL, "i": IDENTIFIER, "$": AMOUNT, "o": ORDINAL, "y": NUMBER}
-_NEARLY = frozenset({"may", "mar", "sat", "sun", "march", "second", "fall", "spring", "august", "may"})
-"""Words that are times only beside other words of time."""
 
 
-def kind_of(keys: Sequence[str]) -> str:
+@lru_cache(maxsize=65536)
+def kind_of(keys: tuple[str, ...]) -> str:
     """The kind of a span; its keys are lower case."""
     classes = "".join(map(token_kind, keys))
     if len(classes) == 1 and classes in _SINGLE:
@@ -94,7 +92,7 @@ def kind_of(keys: Sequence[str]) -> str:
 
 def _time_kind(classes: str) -> str | None:
     present = set(classes)
-    if not present <= set("cdmoynl") or classes[-1] == "l" and classes[-2:] != "ml" and classes[-2:] != "dl":
+    if not present <= set("cdmoynl") or (classes[-1] == "l" and classes[-2:] not in {"ml", "dl"}):
         return None
     has_date, has_clock, has_unit = bool(present & {"d", "o"}), "c" in present, "m" in present
     if has_clock:

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from apex.cache.templates import SLOT, Template
-from apex.cache.words import ARTICLES
+from apex.cache.text import Goal
 
-LONGEST_VALUE = 12
+LONGEST_VALUE = 10
 """Tokens; a longer span is never the value of a slot."""
-MOST_STEPS = 6000
+MOST_STEPS = 800
 """A goal that needs more work than this is a miss: the answer comes in bounded time whatever is sent."""
 
 Spans = tuple[tuple[int, int], ...]
@@ -21,6 +21,8 @@ class Node:
     literals: "dict[str, Node]" = field(default_factory=dict)
     slot: "Node | None" = None
     templates: list[Template] = field(default_factory=list)
+    needed: frozenset[str] | None = None
+    """Literals of every shape from here on: a goal that lacks one need not go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +46,27 @@ class Shapes:
     def leaf(self, shape: tuple[str, ...]) -> Node:
         """The node at the end of a shape, made where it is missing."""
         node = self.root
-        for key in shape:
+        for index, key in enumerate(shape):
+            rest = frozenset(shape[index:]) - {SLOT}
+            node.needed = rest if node.needed is None else node.needed & rest
             if key == SLOT:
                 node.slot = node.slot or Node()
                 node = node.slot
             else:
                 node = node.literals.setdefault(key, Node())
+        node.needed = frozenset()
         return node
 
-    def fits(
-        self, keys: tuple[str, ...], start: int, end: int, plausible: Callable[[int, int], bool]
-    ) -> Iterator[Fit]:
+    def fits(self, goal: Goal, start: int, end: int, plausible: Callable[[int, int], bool]) -> Iterator[Fit]:
         """Every way in which the tokens from ``start`` up to ``end`` fit a shape; raises ``TooMuchWork``."""
-        return _Walk(keys, end, plausible).run(self.root, start)
+        return _Walk(goal.forms, frozenset(goal.forms), goal.fillers, end, plausible).run(self.root, start)
 
 
 @dataclass(slots=True)
 class _Walk:
     keys: tuple[str, ...]
+    present: frozenset[str]
+    fillers: tuple[bool, ...]
     end: int
     plausible: Callable[[int, int], bool]
     steps: int = 0
@@ -79,20 +84,21 @@ class _Walk:
                 continue
             key = self.keys[index]
             literal = node.literals.get(key)
-            if literal is not None:
+            if literal is not None and self.can_end(literal):
                 waiting.append((literal, index + 1, spans))
-            if key in ARTICLES:
+            if self.fillers[index]:
                 waiting.append((node, index + 1, spans))
-            elif node.slot is not None:
+            if node.slot is not None and self.can_end(node.slot):
                 waiting += [
                     (node.slot, after, (*spans, (index, after)))
                     for after in range(index + 1, min(self.end, index + LONGEST_VALUE) + 1)
                     if self.leads_on(node.slot, after) and self.plausible(index, after)
                 ]
 
+    def can_end(self, node: Node) -> bool:
+        return node.needed is None or node.needed <= self.present
+
     def leads_on(self, node: Node, index: int) -> bool:
         if index == self.end:
             return bool(node.templates)
-        if self.keys[index - 1] in ARTICLES:
-            return False
-        return node.slot is not None or self.keys[index] in node.literals or self.keys[index] in ARTICLES
+        return node.slot is not None or self.keys[index] in node.literals or self.fillers[index]

@@ -1,7 +1,8 @@
 """Goals as templates: literals, and slots where the plan's own arguments stood."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 from apex.cache.kinds import kind_of
 from apex.cache.text import Goal, Reading, readings
@@ -30,10 +31,23 @@ class Template:
     intent: str
     shape: tuple[str, ...]
     slots: tuple[str, ...]
+    fillers: frozenset[str]
+    words: frozenset[str]
+    articles: frozenset[str]
     asks: bool
+    wonders: bool
     good: int = 1
     bad: int = 0
-    lengths: tuple[int, ...] = field(default=())
+
+    def same(self, other: "Template") -> bool:
+        """Whether both are the same wording for the same thing."""
+        return (self.intent, self.shape, self.slots, self.fillers, self.words) == (
+            other.intent,
+            other.shape,
+            other.slots,
+            other.fillers,
+            other.words,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +68,59 @@ def locate(goal: Goal, arguments: Arguments) -> tuple[Placed, ...] | None:
             return None
         placed += [Placed(name, *span) for name, span in zip(names, found, strict=True)]
     placed.sort(key=lambda item: item.first)
-    if any(left.after > right.first for left, right in zip(placed, placed[1:], strict=False)):
+    if any(left.after > right.first for left, right in pairwise(placed)):
         return None
     return tuple(placed)
 
 
-def induce(goal: Goal, placed: Sequence[Placed]) -> tuple[str, ...] | None:
-    """The shape of the goal without polite words around it; None where no literal word is left."""
+def induce(number: int, goal: Goal, intent: str, placed: Sequence[Placed], *, wonders: bool) -> Template | None:
+    """The template of a goal, polite words around it left out; None where no literal word is left."""
     lowest = placed[0].first if placed else len(goal.keys)
     highest = placed[-1].after if placed else 1
     shortest = min(readings(goal.keys, lowest, highest), key=lambda reading: reading.end - reading.start)
-    shape = tuple(_shape(goal.keys, placed, shortest))
-    return shape if any(key != SLOT and key[0].isalpha() for key in shape) else None
+    shape = tuple(_shape(goal, placed, shortest))
+    if not any(key != SLOT and key[0].isalpha() for key in shape):
+        return None
+    inside = {index for item in placed for index in range(item.first, item.after)}
+    fillers, words = fillers_outside(goal, shortest, inside), wording(goal, shortest, inside)
+    return Template(
+        number,
+        intent,
+        shape,
+        tuple(item.name for item in placed),
+        fillers,
+        words,
+        articles(goal, shortest, inside),
+        goal.asks,
+        wonders,
+    )
 
 
-def span_kind(keys: Sequence[str]) -> str:
+def fillers_outside(goal: Goal, reading: Reading, inside: Container[int]) -> frozenset[str]:
+    """The fillers of a reading that are in no slot; articles do not count."""
+    return frozenset(
+        goal.keys[index]
+        for index in range(reading.start, reading.end)
+        if goal.fillers[index] and index not in inside and goal.keys[index] not in ARTICLES
+    )
+
+
+def wording(goal: Goal, reading: Reading, inside: Container[int]) -> frozenset[str]:
+    """The words of a reading that are neither fillers nor in a slot."""
+    return frozenset(
+        goal.keys[index]
+        for index in range(reading.start, reading.end)
+        if not goal.fillers[index] and index not in inside
+    )
+
+
+def articles(goal: Goal, reading: Reading, inside: Container[int]) -> frozenset[str]:
+    """The articles outside of the slots: "the car" is one that was spoken of, "a car" is any."""
+    found = {goal.keys[index] for index in range(reading.start, reading.end) if index not in inside}
+    return frozenset("the" if key == "the" else "a" for key in found & ARTICLES)
+
+
+def span_kind(keys: tuple[str, ...]) -> str:
     """The kind of a value, whatever article it starts with."""
     return kind_of(keys[1:] if len(keys) > 1 and keys[0] in ARTICLES else keys)
 
@@ -81,7 +133,7 @@ def value_key(keys: Sequence[str]) -> str:
     return " ".join(keys[first:])
 
 
-def _shape(keys: Sequence[str], placed: Sequence[Placed], reading: Reading) -> Iterator[str]:
+def _shape(goal: Goal, placed: Sequence[Placed], reading: Reading) -> Iterator[str]:
     spans = {item.first: item.after for item in placed}
     index = reading.start
     while index < reading.end:
@@ -89,8 +141,8 @@ def _shape(keys: Sequence[str], placed: Sequence[Placed], reading: Reading) -> I
             yield SLOT
             index = spans[index]
             continue
-        if keys[index] not in ARTICLES:
-            yield keys[index]
+        if not goal.fillers[index]:
+            yield goal.forms[index]
         index += 1
 
 

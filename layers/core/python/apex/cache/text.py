@@ -5,7 +5,17 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
 
-from apex.cache.words import ARTICLES, POLITE_ENDINGS, POLITE_OPENINGS, QUESTION_OPENERS
+from apex.cache.kinds import token_kind
+from apex.cache.words import (
+    FILLERS,
+    FORMS,
+    PARTICLE_VERBS,
+    POLITE_ENDINGS,
+    POLITE_OPENINGS,
+    QUESTION_OPENERS,
+    TIME_DETERMINERS,
+    TIME_LEADS,
+)
 
 MAX_GOAL_LENGTH = 2000
 """Characters; a longer goal is never looked up."""
@@ -20,7 +30,6 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _STRAIGHT = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u00a0": " "})
-_EDGES = re.compile(r"[^\w$€£¥%&+#@*/]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,7 @@ class Goal:
         for found in _TOKEN.finditer(plain):
             start, end = found.span()
             key = plain[start:end].lower()
-            if key.endswith("'s") and len(key) > 2 and key.isascii():
+            if key.endswith("'s") and len(key) > 2:
                 tokens += [Token(key[:-2], start, end - 2), Token("'s", end - 2, end)]
             else:
                 tokens.append(Token(key, start, end))
@@ -62,6 +71,30 @@ class Goal:
         return tuple(token.key for token in self.tokens)
 
     @cached_property
+    def fillers(self) -> tuple[bool, ...]:
+        """Which tokens are fillers; "to" is one behind a filler ("I want to"), elsewhere it gives a role."""
+        found: list[bool] = []
+        for key in self.keys:
+            behind = bool(found) and found[-1]
+            wanted = bool(found) and key == "for" and form(self.keys[len(found) - 1]) == "find"
+            found.append(key in FILLERS or (key == "to" and behind) or wanted or self._leads_to_a_time(len(found)))
+        return tuple(found)
+
+    def _leads_to_a_time(self, index: int) -> bool:
+        """Whether "on", "for" or "at" only leads to a time: "on Friday" is as good as "Friday"."""
+        if self.keys[index] not in TIME_LEADS or (index and self.keys[index - 1] in PARTICLE_VERBS):
+            return False
+        after = index + 1
+        while after < len(self.keys) and self.keys[after] in TIME_DETERMINERS:
+            after += 1
+        return after < len(self.keys) and token_kind(self.keys[after]) in "cdo"
+
+    @cached_property
+    def forms(self) -> tuple[str, ...]:
+        """What the words are looked up by as wording."""
+        return tuple(map(form, self.keys))
+
+    @cached_property
     def asks(self) -> bool:
         """Whether a question mark ends what does not begin like a question: somebody wonders, and orders nothing."""
         return self.text.rstrip().endswith("?") and not (self.keys and self.keys[0] in QUESTION_OPENERS)
@@ -71,12 +104,12 @@ class Goal:
         return self.text[self.tokens[first].start : self.tokens[after - 1].end]
 
 
-def comparable(value: str) -> str:
-    """A value as it is compared: lower case, white space and punctuation folded, without a leading article."""
-    words = _EDGES.sub(" ", value.translate(_STRAIGHT).lower()).split()
-    while len(words) > 1 and words[0] in ARTICLES:
-        del words[0]
-    return " ".join(words)
+def form(key: str) -> str:
+    """A word without its plural, and the commonest word of ordering for others of its meaning."""
+    if key in FORMS:
+        return FORMS[key]
+    plural = len(key) > 3 and key[-1] == "s" and key[-2] not in "sui'"
+    return key[:-1] if plural else key
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,24 +125,32 @@ class Reading:
 
 
 def readings(keys: tuple[str, ...], lowest: int = 0, highest: int = 0) -> list[Reading]:
-    """All ways to leave out polite words, the whole goal first.
+    """The ways to leave out polite words: all of those in front or none, and any number of those at the end.
 
     At least the tokens from ``lowest`` up to ``highest`` (the arguments of a plan that is admitted) stay.
     """
     size = len(keys)
-    starts, ends = [0], [Reading(0, size)]
-    for start in starts:
-        for phrase in POLITE_OPENINGS:
-            after = start + len(phrase)
-            fits = keys[start:after] == phrase and after < size and (highest == 0 or after <= lowest)
-            if fits and after not in starts:
-                starts.append(after)
+    start = _after_openings(keys, lowest if highest else size - 1)
+    ends = [Reading(0, size)]
     for reading in ends:
         for phrase in POLITE_ENDINGS:
             end = reading.end - len(phrase)
             if end > 0 and end >= highest and keys[end : reading.end] == phrase and all(r.end != end for r in ends):
                 ends.append(Reading(0, end, (*reading.dropped, " ".join(phrase))))
-    return [Reading(start, end.end, end.dropped) for start in starts for end in ends if start < end.end]
+    starts = (0, start) if start else (0,)
+    return [Reading(first, end.end, end.dropped) for first in starts for end in ends if first < end.end]
+
+
+def _after_openings(keys: tuple[str, ...], limit: int) -> int:
+    start, moved = 0, True
+    while moved:
+        moved = False
+        for phrase in POLITE_OPENINGS:
+            after = start + len(phrase)
+            if after <= limit and keys[start:after] == phrase:
+                start, moved = after, True
+                break
+    return start
 
 
 def _is_unicode(text: str) -> bool:

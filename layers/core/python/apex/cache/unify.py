@@ -1,13 +1,17 @@
-"""Unification: a goal is an instance of a template, in every way it can be read, or it is not."""
+"""Unification: every way in which a goal is an instance of a template, with what speaks against each."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from apex.cache.kinds import OPEN, kind_of, token_kind
+from apex.cache.kinds import OPEN, TIMES, token_kind
 from apex.cache.shapes import Fit, Shapes, TooMuchWork
-from apex.cache.templates import Arguments, Template, span_kind, value_key
+from apex.cache.templates import Arguments, Template, articles, fillers_outside, span_kind, value_key, wording
 from apex.cache.text import Goal, Reading, readings
 from apex.cache.values import FORBIDDEN, Values
+from apex.cache.words import AUXILIARIES, NEVER_LAST, QUESTION_WORDS
+
+MOST_MATCHES = 40
 
 
 class Grade(StrEnum):
@@ -20,13 +24,26 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A template with the goal's own values in its slots, and why it may not be served (``refusals``)."""
+    """A template with the goal's own values in its slots.
+
+    ``barred`` are the reasons that nothing can outvote; ``doubts`` keep it from being served without a verifier.
+    """
 
     template: Template
     reading: Reading
     spans: tuple[tuple[int, int], ...]
     grades: tuple[Grade, ...]
-    refusals: tuple[str, ...]
+    missing: frozenset[str]
+    extra: frozenset[str]
+    reworded: int
+    definite: int
+    barred: tuple[str, ...]
+    doubts: tuple[str, ...]
+
+    @property
+    def distance(self) -> tuple[int, int, int]:
+        """How far the goal is from the template; of two matches that do the same, the nearer one is kept."""
+        return len(self.doubts), len(self.missing) + len(self.extra) + self.reworded, -self.template.good
 
     def arguments(self, goal: Goal) -> Arguments:
         """Names and values, in the order in which they stand in the goal."""
@@ -41,6 +58,9 @@ class Match:
         return (self.template.intent, *sorted(found))
 
 
+_Graded = dict[tuple[str, str, tuple[int, int]], tuple[Grade, list[str], list[str]]]
+
+
 class Unifier:
     """Finds every match of a goal among the templates of one scope."""
 
@@ -49,8 +69,18 @@ class Unifier:
         self.values = values
 
     def matches(self, goal: Goal) -> list[Match]:
-        """All matches, the refused ones included; raises ``TooMuchWork``."""
-        keys = goal.keys
+        """All matches, the barred ones included; raises ``TooMuchWork``."""
+        plausible = self._plausible(goal.keys)
+        graded: _Graded = {}
+        found: list[Match] = []
+        for reading in readings(goal.keys):
+            for fit in self.shapes.fits(goal, reading.start, reading.end, plausible):
+                if len(found) + len(fit.templates) > MOST_MATCHES:
+                    raise TooMuchWork
+                found += [self._match(goal, reading, fit, template, graded) for template in fit.templates]
+        return found
+
+    def _plausible(self, keys: tuple[str, ...]) -> Callable[[int, int], bool]:
         remembered: dict[tuple[int, int], bool] = {}
 
         def plausible(first: int, after: int) -> bool:
@@ -59,58 +89,99 @@ class Unifier:
                 remembered[span] = self.values.plausible(keys[first:after])
             return remembered[span]
 
-        found: list[Match] = []
-        for reading in readings(keys):
-            for fit in self.shapes.fits(keys, reading.start, reading.end, plausible):
-                found += [self._match(goal, reading, fit, template) for template in fit.templates]
-                if len(found) > 200:
-                    raise TooMuchWork
-        return found
+        return plausible
 
-    def _match(self, goal: Goal, reading: Reading, fit: Fit, template: Template) -> Match:
-        grades, refusals = [], []
-        opened = 0
-        for number, (name, (first, after)) in enumerate(zip(template.slots, fit.spans, strict=True)):
-            grade, refusal = self._grade(template.intent, name, goal.keys[first:after])
-            grades.append(grade)
-            refusals += refusal
-            touches = number + 1 < len(fit.spans) and fit.spans[number + 1][0] == after
-            touches = touches or (number > 0 and fit.spans[number - 1][1] == first)
-            if grade is Grade.UNSEEN:
-                opened += 1
-                if touches:
-                    refusals.append("unseen value beside another slot")
-        if goal.asks and not template.asks:
-            refusals.append("question, not an order")
-        if template.bad:
-            refusals.append("served wrongly before")
-        refusals += [
+    def _match(self, goal: Goal, reading: Reading, fit: Fit, template: Template, graded: "_Graded") -> Match:
+        found = []
+        for name, span in zip(template.slots, fit.spans, strict=True):
+            asked = (template.intent, name, span)
+            if asked not in graded:
+                graded[asked] = self._grade(template.intent, name, goal.keys[span[0] : span[1]])
+            found.append(graded[asked])
+        grades = tuple(grade for grade, _, _ in found)
+        barred = [reason for _, bars, _ in found for reason in bars]
+        doubts = [reason for _, _, doubting in found for reason in doubting]
+        if any(
+            left[1] == right[0] and grades[number : number + 2] == (Grade.UNSEEN, Grade.UNSEEN)
+            for number, (left, right) in enumerate(zip(fit.spans, fit.spans[1:], strict=False))
+        ):
+            doubts.append("an unseen value beside another")
+        inside = {index for first, after in fit.spans for index in range(first, after)}
+        fillers = fillers_outside(goal, reading, inside)
+        missing, extra = template.fillers - fillers, fillers - template.fillers
+        if missing or extra:
+            doubts.append("other fillers")
+        words = wording(goal, reading, inside)
+        if words != template.words:
+            doubts.append("other forms of words")
+        said = articles(goal, reading, inside)
+        definite = ("the" in said) - ("the" in template.articles)
+        if len(said) == len(template.articles) == 1 and said != template.articles:
+            barred.append("one that was spoken of, or any one")
+        barred += self._misread(goal, reading, template)
+        return Match(
+            template,
+            reading,
+            fit.spans,
+            grades,
+            missing,
+            extra,
+            len(words ^ template.words),
+            definite,
+            tuple(barred),
+            tuple(doubts),
+        )
+
+    def _misread(self, goal: Goal, reading: Reading, template: Template) -> list[str]:
+        barred = [
             f"“{phrase}” is an argument" for phrase in reading.dropped if self._is_argument(template.intent, phrase)
         ]
-        return Match(template, reading, fit.spans, tuple(grades), tuple(refusals))
+        if goal.asks and not template.asks:
+            barred.append("a question, not an order")
+        if template.bad:
+            barred.append("served wrongly before")
+        if wonders(goal.keys[reading.start : reading.end]) and not template.wonders:
+            barred.append("a question, not an order")
+        return barred
 
     def _is_argument(self, intent: str, phrase: str) -> bool:
         words = phrase.split()
+        if phrase == "now" and any(
+            slot[0] == intent and TIMES.intersection(facts.kinds) for slot, facts in self.values.slots.items()
+        ):
+            return True
         tails = (" ".join(words[at:]) for at in range(len(words)))
         return any(owner[0] == intent for tail in tails for owner in self.values.owners.get(tail, ()))
 
-    def _grade(self, intent: str, name: str, keys: tuple[str, ...]) -> tuple[Grade, list[str]]:
-        slot, key = (intent, name), value_key(keys)
-        facts = self.values.slots[slot]
+    def _grade(self, intent: str, name: str, keys: tuple[str, ...]) -> tuple[Grade, list[str], list[str]]:
+        key, facts = value_key(keys), self.values.slots[intent, name]
         if key in facts.values:
-            return Grade.KNOWN, []
+            return Grade.KNOWN, [], []
         kind = span_kind(keys)
-        refusals: list[str] = []
+        barred: list[str] = []
+        doubts: list[str] = []
         if any(owner[0] == intent for owner in self.values.owners.get(key, ())):
-            refusals.append(f"“{key}” belongs to another argument")
+            doubts.append(f"“{key}” belongs to another argument")
         if kind not in facts.kinds:
-            refusals.append(f"{name} has never been a {kind}")
+            doubts.append(f"{name} has never been of the kind {kind}")
         if kind != OPEN:
-            return Grade.TYPED, refusals
+            return Grade.TYPED, barred, doubts
         if len(keys) > max(facts.longest, 2):
-            refusals.append("longer than any value before")
+            doubts.append("longer than any value before")
         if FORBIDDEN.intersection(keys):
-            refusals.append("forbidden word in an unseen value")
+            barred.append("a forbidden word in an unseen value")
+        if keys[-1] in NEVER_LAST:
+            barred.append(f"“{keys[-1]}” at the end of an unseen value")
         if any(token_kind(word) in "cdmony$¤" for word in keys):
-            refusals.append("a time or a number inside an unseen value")
-        return Grade.UNSEEN, refusals
+            doubts.append("a time or a number inside an unseen value")
+        return Grade.UNSEEN, barred, doubts
+
+
+_REQUESTS = frozenset({"you"})
+
+
+def wonders(keys: tuple[str, ...]) -> bool:
+    """Whether somebody asks something; "can you ..." asks for something."""
+    if not keys or keys[0] in QUESTION_WORDS:
+        return bool(keys)
+    return keys[0] in AUXILIARIES and not (len(keys) > 1 and keys[1] in _REQUESTS)

@@ -1,15 +1,16 @@
 """What admitted plans have shown about the values of each argument."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from apex.cache.kinds import OPEN
 from apex.cache.templates import span_kind, value_key
-from apex.cache.words import FUNCTION_WORDS
+from apex.cache.words import ARTICLES, FILLERS, FUNCTION_WORDS, TIME_LEADS
 
 SlotName = tuple[str, str]
 """Intent and argument."""
 
+LEADING = TIME_LEADS | {"in"}
+"""Never the first word of an unseen value: it leads to the value."""
 _INSIDE_NAMES = frozenset({"of"})
 FORBIDDEN = FUNCTION_WORDS - _INSIDE_NAMES - {"the", "a", "an"}
 """No part of a value that nobody has used before: such a word may be a further wish."""
@@ -31,7 +32,7 @@ class Values:
         self.slots: dict[SlotName, SlotFacts] = {}
         self.owners: dict[str, dict[SlotName, int]] = {}
 
-    def learn(self, slot: SlotName, keys: Sequence[str]) -> None:
+    def learn(self, slot: SlotName, keys: tuple[str, ...]) -> None:
         """Count one value of a slot."""
         facts = self.slots.setdefault(slot, SlotFacts())
         key, kind = value_key(keys), span_kind(keys)
@@ -45,6 +46,12 @@ class Values:
         """Whether any slot has had this value."""
         return key in self.owners
 
-    def plausible(self, keys: Sequence[str]) -> bool:
+    def plausible(self, keys: tuple[str, ...]) -> bool:
         """Whether the span can be a value at all: known, of a recognised kind, or free of forbidden words."""
-        return not FORBIDDEN.intersection(keys) or self.is_known(value_key(keys)) or span_kind(keys) != OPEN
+        if keys[0] in ARTICLES:
+            return False
+        if self.is_known(value_key(keys)):
+            return True
+        if keys[0] in FILLERS or keys[0] in LEADING or keys[-1] in FILLERS:
+            return False
+        return not FORBIDDEN.intersection(keys) or span_kind(keys) != OPEN

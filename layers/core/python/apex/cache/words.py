@@ -87,14 +87,17 @@ NEGATIONS = _words(
 )
 
 CONJUNCTIONS = _words("and or but nor plus then except excluding unless if when while because so although though &")
-QUANTIFIERS = _words("every each all any both either neither everything everyone anything none only just also too more most less least")
+QUANTIFIERS = _words(
+    "every each all any both either neither everything everyone anything none only just also too more most less least"
+)
 PRONOUNS = _words(
     "i me my mine myself you your yours he him his she her hers it its we us our they them their this that these those "
     "i'm i'd i'll i've you're it's he's she's that's there there's here someone something somewhere who whom whose "
     "what which where why how what's where's who's how's let let's"
 )
 PREPOSITIONS = _words(
-    "to from in on at by for with within into onto about over under between through until till since before after during of off "
+    "to from in on at by for with within into onto about over under between through until till since before "
+    "after during of off "
     "near around via against across along toward towards upon than like as per up down out"
 )
 AUXILIARIES = _words(
@@ -103,42 +106,41 @@ AUXILIARIES = _words(
 )
 FUNCTION_WORDS = ARTICLES | CONJUNCTIONS | QUANTIFIERS | PRONOUNS | PREPOSITIONS | AUXILIARIES | NEGATIONS
 
+FILLERS = ARTICLES | _words(
+    "some any me my our us i we you can could would will like want wanted need needed help please kindly i'd i'm i'll "
+    "am just do go ahead hi hey hello ok okay thanks there's"
+)
+"""Words that rarely carry the wish itself; templates are found without them, and the difference is then judged."""
+
+FORMS = {
+    word: words.split()[0]
+    for words in (
+        "find finding search searching look looking locate locating seek seeking",
+        "show showing display displaying",
+        "buy buying purchase purchasing",
+        "book booking reserve reserving",
+        "start starting begin beginning",
+        "get getting obtain obtaining",
+        "make making",
+        "see seeing",
+        "go going",
+        "play playing",
+        "give giving",
+        "tell telling",
+        "check checking",
+        "schedule scheduling",
+    )
+    for word in words.split()
+}
+"""Words of ordering that templates do not tell apart; that they differ is then judged."""
+
 QUESTION_WORDS = _words("what which who whom whose where when why how what's where's who's when's how's whats wheres")
 QUESTION_OPENERS = QUESTION_WORDS | AUXILIARIES
 
-OPPOSITES = tuple(
-    (frozenset(left.split()), frozenset(right.split()))
-    for left, right in (
-        ("book reserve schedule order buy purchase create make", "cancel delete release remove return drop refund"),
-        ("add insert include append put", "remove delete drop clear exclude take"),
-        ("accept approve confirm allow permit grant", "decline reject deny refuse revoke forbid"),
-        ("send forward share post publish", "delete unsend recall receive withdraw"),
-        ("block mute freeze lock", "unblock unmute unfreeze unlock"),
-        ("deposit", "withdraw"),
-        ("buy purchase", "sell"),
-        ("order", "return"),
-        ("subscribe", "unsubscribe"),
-        ("enable activate start begin open resume play", "disable deactivate stop end close pause quit"),
-        ("on", "off"),
-        ("raise increase up higher louder brighter brighten", "lower decrease down reduce quieter dim dimmer"),
-        ("first next earliest", "last previous latest"),
-        ("cheapest", "fastest dearest"),
-        ("credit", "debit"),
-        ("set", "unset delete cancel remove"),
-        ("show list find check read", "hide delete remove"),
-        ("login", "logout"),
-        ("save", "discard delete forget"),
-        ("like", "dislike hate"),
-        ("before", "after"),
-        ("from", "to"),
-        ("arrive arriving arrival", "depart departing leave leaving departure"),
-    )
-)
-"""Pairs of classes: a goal with a word of one class is never served by a template with a word of the other instead."""
-
 NUMBER_WORDS = _words(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty thirty forty fourty fifty sixty seventy eighty ninety hundred thousand million half dozen couple"
+    "eighteen nineteen twenty thirty forty fourty fifty sixty seventy eighty ninety hundred thousand million "
+    "half dozen couple"
 )
 ORDINALS = _words(
     "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth "
@@ -161,6 +163,18 @@ CLOCK = _words(
     "lunchtime dinnertime noontime dawn dusk sunrise sunset"
 )
 CLOCK_UNITS = _words("second seconds minute minutes hour hours min mins hr hrs sec secs quarter")
-TIME_LINKS = _words("the of next this coming last past following later ago from now in at on after before about around current same and to till until")
-TIME_WORDS = MONTHS | DAYS | DATE_UNITS | SEASONS | CLOCK | CLOCK_UNITS
-CURRENCIES = _words("dollar dollars usd euro euros eur pound pounds gbp yen jpy cents cent bucks buck rupees rupee inr chf cad aud")
+TIME_LINKS = _words(
+    "the of next this coming last past following later ago from now in at on after before about around current "
+    "same and to till until"
+)
+TIME_LEADS = _words("on for at")
+TIME_DETERMINERS = _words("the next this coming following")
+PARTICLE_VERBS = _words("turn turned turning switch switching log sign put go going come carry move look looking ask")
+"""Behind these "on" and "for" belong to the verb."""
+
+NEVER_LAST = _words("next last coming past following now please asap thanks thank right just also too again")
+"""A value that nobody has used before does not end with these: they belong to what comes next, or to nothing."""
+
+CURRENCIES = _words(
+    "dollar dollars usd euro euros eur pound pounds gbp yen jpy cents cent bucks buck rupees rupee inr chf cad aud"
+)
