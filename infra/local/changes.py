@@ -219,21 +219,37 @@ _keepers: list[Listener] = []
 _followers: list[Listener] = []
 
 
-@contextmanager
-def operation() -> Iterator[Operation]:
-    """Run one DynamoDB call: alone, and as a whole. A call made within another one becomes part of it."""
-    with _lock:
-        if _running:
-            yield _running[0]
-            return
-        started = Operation()
-        _running.append(started)
+class operation:
+    """Runs one DynamoDB call: alone, and as a whole. A call made within another one becomes part of it."""
+
+    __slots__ = ("_started",)
+
+    def __enter__(self) -> Operation:
+        _lock.acquire()
+        self._started: Operation | None = None
+        if not _running:
+            self._started = Operation()
+            _running.append(self._started)
+        return _running[0]
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         try:
-            yield started
-            started.commit()
-        except BaseException:
-            started.undo()
-            raise
+            if self._started is not None:
+                self._end(self._started, failed=error is not None)
+        finally:
+            _lock.release()
+
+    @staticmethod
+    def _end(started: Operation, *, failed: bool) -> None:
+        try:
+            if failed:
+                started.undo()
+                return
+            try:
+                started.commit()
+            except BaseException:
+                started.undo()
+                raise
         finally:
             _running.pop()
 

@@ -65,6 +65,16 @@ def _condition_tree(
     return tree, tuple(parser.expr_attr_names_found), tuple(parser.expr_attr_values_found)
 
 
+class _Condition:
+    """A condition that is put together with its values when an item is held against it; many never are."""
+
+    def __init__(self, parser: ConditionExpressionParser, tree: Any) -> None:
+        self._parser, self._tree = parser, tree
+
+    def expr(self, item: Item | None) -> bool:
+        return bool(self._parser._make_op_condition(self._tree).expr(item))
+
+
 def _parse_condition_once(self: ConditionExpressionParser) -> Any:
     if not self.condition_expression:
         return _parse_condition(self)
@@ -72,7 +82,7 @@ def _parse_condition_once(self: ConditionExpressionParser) -> Any:
     tree, names_found, values_found = _condition_tree(self.condition_expression, tuple(names.items()), tuple(values))
     self.expr_attr_names_found.extend(names_found)
     self.expr_attr_values_found.extend(values_found)
-    return _Binding(self.condition_expression, names, values)._make_op_condition(tree)
+    return _Condition(_Binding(self.condition_expression, names, values), tree)
 
 
 @functools.lru_cache(_PARSED_EXPRESSIONS)

@@ -1,15 +1,17 @@
 """EventBridge: rules that reach functions and state machines, and only those rules that an event is meant for."""
 
 import copy
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from moto.events.models import Rule
+from moto.events.models import EventsBackend, Rule
 from moto.events.responses import EventsHandler
 
 from infra.local.direct_calls import answer_directly
 from infra.local.events import SERVICES
+from infra.local.ids import request_id
 from infra.local.repairs import Repair, Undo
 from infra.local.repairs.stepfunctions_patching import replace
 
@@ -18,6 +20,8 @@ Sink = Callable[[Rule, Mapping[str, Any], Event], None]
 """Takes an event for one target of a rule, without waiting for its delivery."""
 
 _ENVELOPE = ("version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail")
+_ENTRIES = 10
+"""Events that one call may bring."""
 _sinks: list[Sink] = []
 
 
@@ -57,6 +61,33 @@ def _is_about_other_things(pattern: Mapping[str, Any], event: Event) -> bool:
     return False
 
 
+def _is_unheard(backend: EventsBackend, event: Event) -> bool:
+    """Whether an event is in order, and no rule of its bus can be meant."""
+    try:
+        is_object = isinstance(json.loads(event["Detail"]), dict)
+        about = {"source": event["Source"], "detail-type": event["DetailType"]}
+    except (KeyError, ValueError):
+        return False
+    if not (is_object and all(about.values())):
+        return False
+    bus = backend.describe_event_bus(backend._normalize_event_bus_arn(event.get("EventBusName")))
+    return all(_is_about_other_things(rule.event_pattern.get_pattern() or {}, about) for rule in bus.rules.values())
+
+
+def _install_unheard_events() -> Undo:
+    original: Callable[[EventsBackend, list[Event]], list[Event]] = EventsBackend.put_events
+
+    def put_events(self: EventsBackend, events: list[Event]) -> list[Event]:
+        if len(events) > _ENTRIES:
+            return original(self, events)
+        answers: list[Event] = []
+        for event in events:
+            answers += [{"EventId": request_id()}] if _is_unheard(self, event) else original(self, [event])
+        return answers
+
+    return replace((EventsBackend, "put_events", put_events))
+
+
 def _install_targets() -> Undo:
     send_to_targets = Rule.send_to_targets
 
@@ -81,6 +112,11 @@ def _install_targets() -> Undo:
 
 
 REPAIRS: tuple[Repair, ...] = (
+    Repair(
+        "eventbridge-unheard-events",
+        "An event is copied and taken apart for each rule of its bus, however plainly it is about something else.",
+        _install_unheard_events,
+    ),
     Repair(
         "eventbridge-targets",
         "An event for a function or a state machine ends PutEvents with NotImplementedError; Input and InputPath are "

@@ -17,6 +17,7 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.parsing.validators import UpdateExpressionValidator
+from moto.events.models import Rule
 
 from infra.local.deliveries import Deliveries
 from infra.local.repairs.stepfunctions_patching import replace
@@ -149,6 +150,15 @@ def questions_whether_a_text_is_a_map(dynamodb: Any) -> Any:
         dynamodb.put_item(TableName="things", Item=HEAD)
         dynamodb.get_item(TableName="things", Key=HEAD)
         return len(asked)
+
+
+@probe("eventbridge-unheard-events", 0)
+def events_offered_to_rules_about_other_things(_: Any) -> Any:
+    events = client("events")
+    events.put_rule(Name="other", EventPattern=json.dumps({"detail-type": ["other"]}))
+    with answers_of(Rule, "send_to_targets") as offered:
+        events.put_events(Entries=[{"Source": "probe", "DetailType": "probe", "Detail": "{}"}])
+        return len(offered)
 
 
 @probe("dynamodb-parse-once", 1)
