@@ -28,6 +28,8 @@ class Risk(StrEnum):
 
 THRESHOLDS = {Risk.READ: 0.99, Risk.REVERSIBLE: 0.995, Risk.IRREVERSIBLE: 0.999}
 """The chance of being right that the verifier must see before a plan is served."""
+LIKENESS = 0.993
+"""The least for tier 2: other fillers and word forms may hide another intent."""
 STRICT = 0.997
 """The same for exact instances of a template, when nothing else is served."""
 MOST_RIVALS = 5
@@ -143,7 +145,7 @@ class PlanCache:
         exact = not best.doubts
         if self.strict and not exact:
             return Answer(None, best.doubts[0], None, best.template.id, chance)
-        if chance < max(THRESHOLDS[risk], STRICT if self.strict else 0.0):
+        if chance < max(THRESHOLDS[risk], STRICT if self.strict else 0.0 if exact else LIKENESS):
             return Answer(None, "not sure enough", None, best.template.id, chance)
         if len(scored) > 1 and scored[1][0] >= RIVAL:
             return Answer(None, "ambiguous", None, best.template.id, chance)
