@@ -1,4 +1,4 @@
-"""Runs the state machines as they stand in ``statemachines/``: the states, retries, catches, timeouts and expressions are
+"""Runs the state machines as they stand in ``statemachines/``: states, retries, catches, timeouts and expressions are
 read from the files, so the simulator cannot drift from what is deployed.
 
 Of the States Language exactly the part is here that the two machines use; any other field or state stops the run.
@@ -195,8 +195,8 @@ class Execution:
                 return {"Payload": json.loads(json.dumps(answer)), "StatusCode": 200}
 
     def _retry_delay(self, state: dict[str, Any], failure: TaskFailed, tries: dict[int, int]) -> float:
-        """How long to wait before the next try; raises the failure where there is none. The first retrier that names the
-        error decides, and each counts its own tries."""
+        """How long to wait before the next try; raises the failure where there is none. The first retrier that names
+        the error decides, and each counts its own tries."""
         for at, retrier in enumerate(state.get("Retry", ())):
             if not failure.matches(retrier["ErrorEquals"]):
                 continue

@@ -83,10 +83,15 @@ class Fault(StrEnum):
     """An operator looks at what is outside, sets the steps of a failed or parked workflow right and has it go on."""
 
 
+NO_STEP = -1
+"""Stands in the place of a step where a function is meant that is not called for one."""
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedFault:
-    """One fault of a program. ``step`` is an index into the program's steps where the fault strikes a step; ``nth`` counts
-    the occasions that pass before it strikes, from 0; ``times`` is how often it strikes in a row, ``delay`` in seconds."""
+    """One fault of a program. ``step`` is the position of the step that it strikes, if it strikes one; ``nth`` counts
+    the occasions that pass before it strikes, from 0; ``times`` is how often it strikes in a row, ``delay`` in
+    seconds."""
 
     fault: Fault
     step: int = 0

@@ -1,13 +1,15 @@
 """The promises of the design as checks of a run that is over. The providers' own ledger is the witness.
 
-Checked here are the invariants 1 to 6, 8 and 12. The others belong to parts that are not under test: 7 is checked on stored
-journals, 9 and 10 concern approvals and budgets, 11 locks. Beside them, number 0 is not a promise but a matter of course:
+Checked here are the invariants 1 to 6, 8 and 12. The others belong to parts that are not under test: 7 is checked on
+stored journals, 9 and 10 concern approvals and budgets, 11 locks. Number 0 is no promise but a matter of course:
 functions fail with the project's own errors only, and nothing is parked without need.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
 
 from apex.errors import ApexError
 from apex.schema.contract import Effect, UndoOfAbsent
@@ -193,16 +195,16 @@ def _allowed(mode: Mode, state: EffectState, effect: Effect) -> frozenset[int]:
 
 
 def _check_undo_order(workflow: _Workflow, checked: Checked) -> None:
-    """Within each rollback the steps that had started come in reverse start order, and what the providers saw agrees."""
+    """In each rollback the steps that had started come in reverse start order, and what the providers saw agrees."""
     calls = [call for call in workflow.ran.world.ledger.undo_calls if call.workflow_id == workflow.ref.workflow_id]
     for walk in _walks(workflow.events):
         dealt_with = [step_id for step_id in dict.fromkeys(walk.order) if step_id in walk.started]
-        wanted = sorted(dealt_with, key=lambda step_id: -walk.started[step_id])  # noqa: B023 - called at once
+        wanted = sorted(dealt_with, key=lambda step_id: -walk.started[step_id])
         checked.expect(3, dealt_with == wanted, f"undone in the order {dealt_with}, not {wanted}")
         asked = list(dict.fromkeys(call.step_id for call in calls if call.generation == walk.generation))
-        wanted = sorted(asked, key=lambda step_id: -walk.started.get(step_id, 0))  # noqa: B023 - called at once
+        wanted = sorted(asked, key=lambda step_id: -walk.started.get(step_id, 0))
         checked.expect(3, asked == wanted, f"providers were asked to undo {asked}, not {wanted}")
-    for earlier, later in zip(calls, calls[1:], strict=False):
+    for earlier, later in pairwise(calls):
         what = f"{later.step_id} was undone while {earlier.step_id} was"
         checked.expect(3, _one_after_the_other(earlier, later), what)
 
@@ -237,7 +239,7 @@ def _walks(events: list[JournalEvent]) -> list[_Walk]:
 
 def _check_late(workflow: _Workflow, checked: Checked) -> None:
     """What was applied after the first compensation or fence of its step is gone again, or a person has been told."""
-    settled = {}
+    settled: dict[str, datetime] = {}
     for event in workflow.events:
         if isinstance(event, CompensationCompleted | StepFenced):
             settled.setdefault(event.step_id, event.timestamp)

@@ -1,7 +1,6 @@
 """The functions behind the machines: each call is an actor with a deadline, and can be killed, doubled or held up."""
 
 import json
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,8 +17,9 @@ from apex.ports import PlanProposal, PlanRequest
 from apex.schema.ids import WorkflowRef
 from apex.tools.registry import Registry
 from infra.chaos.asl import TaskFailed
-from infra.chaos.faults import Fault, Plot
+from infra.chaos.faults import NO_STEP, Fault, Plot
 from infra.chaos.scheduler import Actor, Killed, Scheduler
+from infra.chaos.world import number_of
 
 FUNCTION_TIMEOUT = timedelta(seconds=30)
 """Of the functions that are no tools, as deployed (but make_plan, which never comes to work here)."""
@@ -42,7 +42,6 @@ class Functions:
         self._scheduler = scheduler
         self._plot = plot
         self._calls = 0
-        self._step_number: Callable[[str], int] = lambda step_id: int(step_id.removeprefix("s")) - 1
 
     def invoke(self, function: str, payload: dict[str, Any], timeout: timedelta) -> Any:
         """Call a function and wait for its answer; raises ``TaskFailed`` as Step Functions would see it."""
@@ -77,14 +76,13 @@ class Functions:
     def _deliver_again(self, function: str, payload: dict[str, Any]) -> None:
         """The same request may be delivered twice, at once or much later."""
         step = self._step_of(payload)
-        if self._plot.strikes(Fault.DUPLICATE_DELIVERY, step):
-            self._call(function, payload)
-        planned = self._plot.strikes(Fault.REORDERED_DELIVERY, step)
-        if planned is not None:
-            self._call(function, payload, delay=planned.delay)
+        for fault in (Fault.DUPLICATE_DELIVERY, Fault.REORDERED_DELIVERY):
+            planned = self._plot.strikes(fault, step)
+            if planned is not None:
+                self._call(function, payload, delay=planned.delay)
 
-    def _step_of(self, payload: dict[str, Any]) -> int | None:
-        return self._step_number(payload["step_id"]) if "step_id" in payload else None
+    def _step_of(self, payload: dict[str, Any]) -> int:
+        return number_of(payload["step_id"]) if "step_id" in payload else NO_STEP
 
     def _call(self, function: str, payload: dict[str, Any], delay: float = 0.0) -> Actor:
         self._calls += 1

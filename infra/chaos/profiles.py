@@ -5,9 +5,10 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
-from apex.tools import Call, Effect, Input, Output, Probe, Tool, UndoOfAbsent, tool
+from apex.tools import Call, Effect, Input, Output, Probe, Tool, ToolRejected, UndoOfAbsent, tool
 from apex.tools.registry import Registry
-from infra.chaos.world import Traits, the_world
+from infra.chaos.providers import Provider, Traits, answer
+from infra.chaos.world import the_world
 
 _DAY = timedelta(hours=24)
 _SETTLES = timedelta(seconds=10)
@@ -18,7 +19,7 @@ class Order(Input):
     """What every simulated tool is asked: something, with what earlier steps answered."""
 
     what: str
-    given: list[str] = []
+    given: tuple[str, ...] = ()
 
 
 class Receipt(Output):
@@ -32,16 +33,22 @@ def _make(name: str, about: str, traits: Traits, *, probe: bool, effect: Effect 
     """A tool on a provider with these traits; its contract promises exactly them."""
 
     def run(order: Order, call: Call) -> Receipt:  # noqa: ARG001
-        return Receipt(**the_world().apply(traits, call))
+        world = the_world()
+        provider = Provider(world, traits)
+        return Receipt(**world.apply(call, lambda: provider.receive(call), traits.settles_within))
 
     def undo(order: Order, receipt: Receipt | None, call: Call) -> None:  # noqa: ARG001
-        the_world().undo(traits, call)
+        world = the_world()
+        provider = Provider(world, traits)
+        world.undo(call, lambda: provider.take_back(call.run_key))
 
     def find(order: Order, call: Call) -> Probe[Receipt]:  # noqa: ARG001
-        answer, result = the_world().probe(traits, call)
-        if answer == "APPLIED":
+        world = the_world()
+        provider = Provider(world, traits)
+        found, result = world.probe(call, lambda: provider.find(call.run_key))
+        if found == "APPLIED":
             return Probe.applied(Receipt(**result) if result else None)
-        return Probe.never() if answer == "NEVER" else Probe.not_seen()
+        return Probe.never() if found == "NEVER" else Probe.not_seen()
 
     run.__name__ = name
     undo.__name__ = f"undo_{name}"
@@ -72,7 +79,10 @@ def _make(name: str, about: str, traits: Traits, *, probe: bool, effect: Effect 
 )
 def transactional(order: Order, call: Call) -> Receipt:
     """Write a row."""
-    the_world().answer_row(call)
+    world = the_world()
+    world.write_row(call)
+    if world.natures[call.step_id] == "refuses":
+        raise ToolRejected("refused")
     call.put_record("records", call.key, {"what": order.what})
     return Receipt(ref=call.key)
 
@@ -80,14 +90,19 @@ def transactional(order: Order, call: Call) -> Receipt:
 @transactional.undo
 def undo_transactional(order: Order, receipt: Receipt | None, call: Call) -> None:  # noqa: ARG001
     """Delete the row."""
-    the_world().note_row_undo(call)
+    the_world().delete_row(call)
     call.delete_record("records", call.run_key)
 
 
 @tool(description="A question that changes nothing.", effect=Effect.NONE, timeout=_TIMEOUT)
 def read_only(order: Order, call: Call) -> Receipt:  # noqa: ARG001
     """Look something up."""
-    return Receipt(**the_world().look_up(call))
+    world = the_world()
+    nature = world.natures[call.step_id]
+    found = world.look_up(call, lambda: answer(call.key, nature))
+    if nature == "refuses":
+        raise ToolRejected("refused")
+    return Receipt(**found)
 
 
 PROFILES: Mapping[str, Tool[Any, Any]] = MappingProxyType(

@@ -8,9 +8,9 @@ from typing import Any, get_args
 
 from apex.errors import InvalidInput
 from apex.schema.plan import Plan, Step
-from infra.chaos.faults import Fault, PlannedFault
+from infra.chaos.faults import NO_STEP, Fault, PlannedFault
 from infra.chaos.profiles import PROFILES
-from infra.chaos.world import Nature
+from infra.chaos.providers import Nature
 
 EFFECTFUL = tuple(name for name in PROFILES if name != "read_only")
 
@@ -70,7 +70,7 @@ class Program:
             )
         )
 
-    def natures(self) -> dict[str, Nature]:
+    def natures(self) -> dict[str, str]:
         """What the providers think, by step id."""
         return {f"s{at + 1}": step.nature for at, step in enumerate(self.steps)}
 
@@ -104,7 +104,7 @@ def generate(seed: int, index: int) -> Program:
     faults: list[PlannedFault] = []
     for _ in range(wanted):
         fault = _fault(draw, len(steps))
-        if faults and draw.random() < 0.5:
+        if faults and faults[0].step != NO_STEP and draw.random() < 0.5:
             fault = replace(fault, step=faults[0].step)  # trouble seldom comes alone
         if not hides_a_late_sender([*faults, fault]):
             faults.append(fault)
@@ -167,43 +167,53 @@ def _with_much(draw: random.Random, steps: list[PlannedStep], faults: Sequence[P
 
 def _fault(draw: random.Random, size: int) -> PlannedFault:
     fault = draw.choice(list(Fault))
-    nth, times, delay = 0, 1, 0.0
-    match fault:
-        case Fault.UNDO_FAILS:
-            times = draw.randint(1, 4)
-        case Fault.SLOW:
-            nth, times = draw.choice((0, 0, 1)), draw.choice((1, 2, 3))
-        case Fault.UNAVAILABLE | Fault.PROBE_UNAVAILABLE | Fault.REPLY_LOST:
-            times = draw.choice((1, 1, 2, 6))
-        case Fault.LANDS_LATE:
-            nth, times, delay = draw.choice((0, 0, 1, 2)), draw.choice((1, 1, 2)), draw.choice((0.2, 0.5, 0.8, 1.0))
-        case Fault.AFTER_INTENT | Fault.AFTER_EFFECT | Fault.DURING_UNDO:
-            times = draw.choice((1, 1, 2, 3))
-        case Fault.ZOMBIE | Fault.LATE_SENDER | Fault.UNDO_ZOMBIE:
-            delay = draw.choice((16.0, 25.0, 40.0, 90.0, 400.0))
-        case Fault.REORDERED_DELIVERY:
-            nth, delay = draw.choice((0, 0, 0, 1, 2)), draw.choice((0.05, 0.5, 3.0, 10.0, 30.0, 120.0))
-        case Fault.DUPLICATE_DELIVERY:
-            nth = draw.choice((0, 0, 0, 1, 2))
-        case Fault.OPERATOR_COMPENSATES:
-            nth, delay = draw.randint(2, 20), draw.choice((0.0, 0.01, 0.1, 1.0, 30.0))
-        case Fault.APPEND_CONFLICT:
-            nth, times = draw.randint(0, 12), draw.randint(1, 8)
-        case Fault.APPEND_TIMED_OUT | Fault.APPEND_REJECTED | Fault.THROTTLED:
-            nth, times = draw.randint(0, 18), draw.choice((1, 1, 2, 5))
-        case Fault.EXECUTION_STOPPED | Fault.INVOCATION_REFUSED:
-            nth = draw.randint(0, 10)
-        case Fault.ROLLBACK_STOPPED:
-            nth = draw.randint(0, 6)
-        case Fault.START_LOST:
-            nth = draw.randint(0, 1)
+    nth, times, delay = _occasion(draw, fault)
     step = draw.randrange(size) if fault in STEP_FAULTS else 0
+    if fault in {Fault.DUPLICATE_DELIVERY, Fault.REORDERED_DELIVERY} and draw.random() < 0.25:
+        step = NO_STEP
     return PlannedFault(fault, step, nth, times, delay)
 
 
+_RUN_OR_UNDO = (0, 0, 1, 1, 2)
+"""A step's first call is its run; where that succeeds the second is its undo."""
+_LONG = (16.0, 25.0, 40.0, 90.0, 400.0)
+"""Seconds beyond a function's deadline, a lease, and every lease together."""
+_SPREADS: Mapping[Fault, tuple[Sequence[int], Sequence[int], Sequence[float]]] = {
+    Fault.AFTER_INTENT: ((0,), (1, 1, 2, 3), (0.0,)),
+    Fault.AFTER_EFFECT: ((0,), (1, 1, 2, 3), (0.0,)),
+    Fault.DURING_UNDO: ((0,), (1, 1, 2, 3), (0.0,)),
+    Fault.UNDO_FAILS: ((0,), (1, 2, 3, 4), (0.0,)),
+    Fault.SLOW: ((0, 0, 1, 1), (1, 2, 3), (0.0,)),
+    Fault.UNAVAILABLE: ((0,), (1, 1, 2, 6), (0.0,)),
+    Fault.PROBE_UNAVAILABLE: ((0,), (1, 1, 2, 6), (0.0,)),
+    Fault.REPLY_LOST: ((0,), (1, 1, 2, 6), (0.0,)),
+    Fault.LANDS_LATE: ((0, 0, 1, 2), (1, 1, 2), (0.2, 0.5, 0.8, 1.0)),
+    Fault.ZOMBIE: ((0,), (1,), _LONG),
+    Fault.LATE_SENDER: ((0,), (1,), _LONG),
+    Fault.UNDO_ZOMBIE: ((0,), (1,), _LONG),
+    Fault.REORDERED_DELIVERY: (_RUN_OR_UNDO, (1,), (0.05, 0.5, 3.0, 10.0, 30.0, 120.0)),
+    Fault.DUPLICATE_DELIVERY: (_RUN_OR_UNDO, (1,), (0.0, 0.02, 0.1, 0.3)),
+    Fault.OPERATOR_COMPENSATES: (range(2, 21), (1,), (0.0, 0.01, 0.1, 1.0, 30.0)),
+    Fault.APPEND_CONFLICT: (range(13), range(1, 9), (0.0,)),
+    Fault.APPEND_TIMED_OUT: (range(19), (1, 1, 2, 5), (0.0,)),
+    Fault.APPEND_REJECTED: (range(19), (1, 1, 2, 5), (0.0,)),
+    Fault.THROTTLED: (range(40), (1, 1, 2, 5), (0.0,)),
+    Fault.EXECUTION_STOPPED: (range(11), (1,), (0.0,)),
+    Fault.INVOCATION_REFUSED: (range(11), (1, 1, 3), (0.0,)),
+    Fault.ROLLBACK_STOPPED: (range(7), (1,), (0.0,)),
+    Fault.START_LOST: (range(2), (1,), (0.0,)),
+}
+"""For each fault the occasions that may pass before it, how often it may strike in a row, and its delays."""
+
+
+def _occasion(draw: random.Random, fault: Fault) -> tuple[int, int, float]:
+    nth, times, delay = _SPREADS.get(fault, ((0,), (1,), (0.0,)))
+    return draw.choice(nth), draw.choice(times), draw.choice(delay)
+
+
 def _within_memory(fault: PlannedFault, steps: Sequence[PlannedStep]) -> PlannedFault:
-    """A request held up beyond a provider's memory of its key is applied again, whatever anybody does: contracts exclude
-    it, and so does the simulator."""
+    """A request held up beyond a provider's memory of its key is applied again, whatever anybody does: contracts
+    exclude it, and so does the simulator."""
     remembers = PROFILES[steps[fault.step].profile].contract.idempotency_window.total_seconds()
     if fault.fault is Fault.LATE_SENDER and remembers:
         return replace(fault, delay=min(fault.delay, remembers * 2 / 3))
@@ -212,8 +222,8 @@ def _within_memory(fault: PlannedFault, steps: Sequence[PlannedStep]) -> Planned
 
 def hides_a_late_sender(faults: Sequence[PlannedFault]) -> bool:
     """A request that leaves after its deadline breaks the contract, and only the attempt itself can tell. If that
-    attempt is lost too, or a person has said before that there is nothing, nobody can know: such pairs prove nothing, and
-    are left out."""
+    attempt is lost too, or a person has said before that there is nothing, nobody can know: such pairs prove nothing,
+    and are left out."""
     late = {fault.step for fault in faults if fault.fault is Fault.LATE_SENDER}
     silent = {fault.step for fault in faults if fault.fault in _WITHOUT_REPLY and fault.fault in STEP_FAULTS}
     anywhere = any(

@@ -29,6 +29,8 @@ class Findings:
     violations: int = 0
     fired: Counter[str] = field(default_factory=Counter)
     checked: Counter[int] = field(default_factory=Counter)
+    under: dict[str, Counter[int]] = field(default_factory=dict)
+    """How often each invariant was checked in runs in which a fault struck, by fault."""
     endings: Counter[str] = field(default_factory=Counter)
     digests: dict[int, str] = field(default_factory=dict)
 
@@ -38,6 +40,8 @@ class Findings:
         self.violations += len(checked.violations)
         self.fired.update({fault.value: times for fault, times in ran.plot.fired.items()})
         self.checked.update(checked.counts)
+        for fault in ran.plot.fired:
+            self.under.setdefault(fault.value, Counter()).update(checked.counts)
         self.endings.update(head.mode.value if (head := ran.watch.head(ref)) else "NEVER_ACCEPTED" for ref in ran.refs)
         self.digests[index] = ran.digest
         if checked.violations and len(self.violating) < _KEPT:
@@ -50,6 +54,8 @@ class Findings:
         self.violating = sorted(self.violating + other.violating, key=lambda found: found[0])[:_KEPT]
         self.fired.update(other.fired)
         self.checked.update(other.checked)
+        for fault, counts in other.under.items():
+            self.under.setdefault(fault, Counter()).update(counts)
         self.endings.update(other.endings)
         self.digests.update(other.digests)
 
@@ -68,6 +74,10 @@ class Findings:
             "seconds": round(seconds, 1),
             "seed": seed,
             "hash": self.digest(),
+            "checked_under_fault": {
+                fault.value: {str(number): times for number, times in sorted(self.under.get(fault.value, {}).items())}
+                for fault in Fault
+            },
             "endings": dict(sorted(self.endings.items())),
             "first_violations": [
                 {
@@ -101,8 +111,8 @@ def run_programs(numbered: Iterable[tuple[int, Program]]) -> Findings:
 
 
 def run_generated(seed: int, count: int, *, processes: int = 1) -> tuple[Findings, float]:
-    """Generate and run programs 0 to ``count`` of a seed; answers the findings and the seconds that it took. The findings
-    do not depend on the number of processes."""
+    """Generate and run programs 0 to ``count`` of a seed; answers the findings and the seconds that it took. The
+    findings do not depend on the number of processes."""
     began = time.monotonic()
     if processes <= 1 or count < 2 * processes:
         return _share(seed, range(count)), time.monotonic() - began

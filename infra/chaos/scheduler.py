@@ -1,7 +1,7 @@
-"""One scheduler for everything that happens at the same time: no threads, no real clock, the same run for the same seed.
+"""One scheduler for all that happens at the same time: no threads, no real clock, the same run for the same seed.
 
-Every actor is a greenlet. It gives way wherever the real one could be overtaken: at each call of a table or a provider and
-at each named fault point. Who goes on is drawn from one seeded generator; when all of them sleep, time jumps.
+Every actor is a greenlet. It gives way wherever the real one could be overtaken: at each call of a table or a provider
+and at each named fault point. Who goes on is drawn from one seeded generator; when all of them sleep, time jumps.
 """
 
 import random

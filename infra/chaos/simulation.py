@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -136,10 +137,10 @@ class Simulation:
 
     def _happen(self) -> str | None:
         for ref in self.refs:
-            self.scheduler.spawn(f"submit {ref.tenant}", lambda ref=ref: self._submit(ref))
+            self.scheduler.spawn(f"submit {ref.tenant}", partial(self._submit, ref))
         if any(planned.fault is Fault.OPERATOR_RESUMES for planned in self.program.faults):
             for ref in self.refs:
-                self.scheduler.spawn(f"operator {ref.tenant}", lambda ref=ref: self.operators.resumes(ref))
+                self.scheduler.spawn(f"operator {ref.tenant}", partial(self.operators.resumes, ref))
         self.scheduler.spawn("sweeper", self._sweep_for_ever, background=True)
         stuck = None
         try:
@@ -170,6 +171,7 @@ class Simulation:
                     for action in ("run", "undo"):
                         self.functions.deliver(step.tool, action, ref, step.id, generation)
         self.scheduler.run(lambda: self.scheduler.foreground == 0)
+        self.plot.over = False
         after = self.watch.transactions, {key: len(times) for key, times in self.world.ledger.applied.items()}
         self.knocks_changed = before != after
 
@@ -240,7 +242,8 @@ class Simulation:
         planned = self.plot.strikes(Fault.OPERATOR_COMPENSATES)
         if planned is not None:
             for ref in self.refs:
-                self.scheduler.spawn(f"operator {ref.tenant}", lambda ref=ref: self.operators.compensates(ref, planned.delay))
+                act = partial(self.operators.compensates, ref, planned.delay)
+                self.scheduler.spawn(f"operator {ref.tenant}", act)
 
     # ── where faults strike ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -291,9 +294,12 @@ def _everything_approved() -> Iterator[None]:
     def approve(tool: str, resolved_input: Any, *, contract: Any) -> Verdict:  # noqa: ARG001
         return Verdict(Lane.YELLOW, ("approved for the simulation",), "approved")
 
-    before = apex.app.plans.assess, apex.app.run_step.check_policy
-    apex.app.plans.assess = apex.app.run_step.check_policy = approve
+    places = ((apex.app.plans, "assess"), (apex.app.run_step, "check_policy"))
+    before = [getattr(module, name) for module, name in places]
+    for module, name in places:
+        setattr(module, name, approve)
     try:
         yield
     finally:
-        apex.app.plans.assess, apex.app.run_step.check_policy = before
+        for (module, name), policy in zip(places, before, strict=True):
+            setattr(module, name, policy)

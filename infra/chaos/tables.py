@@ -1,8 +1,8 @@
 """DynamoDB and S3 in memory: the calls that the store makes, quick, one after the other, and failing on demand.
 
-Only what the store uses is there: a transaction of puts and deletes with conditions of the forms that it writes, reads by
-key, queries by key or index. Anything else raises ``NotImplementedError``, so the stand-in cannot pretend. That it agrees
-with DynamoDB is shown by the stores' conformance suite, which runs over it too.
+Only what the store uses is there: a transaction of puts and deletes with conditions of the forms that it writes, reads
+by key, queries by key or index. Anything else raises ``NotImplementedError``, so the stand-in cannot pretend. That it
+agrees with DynamoDB is shown by the stores' conformance suite, which runs over it too.
 """
 
 import re
@@ -38,7 +38,7 @@ class MemoryTables:
 
     # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def transact_write_items(self, *, TransactItems: Sequence[Mapping[str, Any]]) -> dict[str, Any]:  # noqa: N803
+    def transact_write_items(self, *, TransactItems: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """All or nothing; raises ``ClientError`` with one reason per item where a condition does not hold."""
         trouble = self._hook("transact_write_items", TransactItems)
         if trouble == "conflict":
@@ -54,13 +54,13 @@ class MemoryTables:
             raise ReadTimeoutError(endpoint_url="memory://tables")
         return {}
 
-    def put_item(self, *, TableName: str, Item: Item) -> dict[str, Any]:  # noqa: N803
+    def put_item(self, *, TableName: str, Item: Item) -> dict[str, Any]:
         """Write one item."""
         self._fail_before(self._hook("put_item", []))
         self._apply("Put", {"TableName": TableName, "Item": Item})
         return {}
 
-    def batch_write_item(self, *, RequestItems: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:  # noqa: N803
+    def batch_write_item(self, *, RequestItems: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
         """Write up to 25 items, each by itself."""
         self._fail_before(self._hook("batch_write_item", []))
         for table, requests in RequestItems.items():
@@ -101,14 +101,14 @@ class MemoryTables:
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def get_item(self, *, TableName: str, Key: Item, ConsistentRead: bool) -> dict[str, Any]:  # noqa: N803
+    def get_item(self, *, TableName: str, Key: Item, ConsistentRead: bool) -> dict[str, Any]:
         """The item of that key, if there is one."""
         _consistent(ConsistentRead)
         self._fail_before(self._hook("get_item", []))
         found = self._find(TableName, Key)
         return {} if found is None else {"Item": dict(found)}
 
-    def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N803
+    def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> dict[str, Any]:
         """The items of those keys, without those that are not there."""
         self._fail_before(self._hook("batch_get_item", []))
         responses: dict[str, list[Item]] = {}
@@ -234,12 +234,12 @@ class MemoryBucket:
         self._objects: dict[tuple[str, str], bytes] = {}
         self._hook = hook or (lambda: None)
 
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes, ContentType: str) -> dict[str, Any]:  # noqa: N803, ARG002
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes, ContentType: str) -> dict[str, Any]:  # noqa: ARG002
         """Keep an object."""
         self._hook()
         self._objects[Bucket, Key] = Body
         return {}
 
-    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
         """The object's content as a stream."""
         return {"Body": BytesIO(self._objects[Bucket, Key])}

@@ -1,4 +1,4 @@
-"""Looks over the tables' shoulder: every transaction is checked as it is written, and the journal's events are passed on."""
+"""Looks over the tables' shoulder: every transaction is checked as it is written, and events are passed on."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime

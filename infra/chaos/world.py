@@ -1,40 +1,23 @@
-"""The outside world: providers that keep a ledger of their own, which is the witness of every check.
+"""The way to the outside world, where most trouble is, and the ledger of what happened there: the checks' witness.
 
-The ledger knows what no provider of a real tool would: for each key handed to it, when an effect was applied, and when it
-was undone. How a provider behaves otherwise (whether it remembers keys, can be asked, leaves tombstones) is its traits,
-and they are the ones that the tool's contract promises, no better.
+The ledger knows what no provider of a real tool would: for each key handed to it, when an effect was applied, and when
+it was undone. What is at the other end of the way is a simulated provider, or a user's own tool.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import TypeVar
 
 from apex.errors import ToolError, ToolOutcomeUnknown, ToolRejected, ToolRetryable
-from apex.schema.contract import UndoOfAbsent
 from apex.tools import Call
 from infra.chaos.faults import Fault, Plot
 from infra.chaos.scheduler import Scheduler
 
-Nature = Literal["grants", "refuses", "refuses_a_second_call", "grants_much"]
-"""What a provider thinks of a step: it does it; it refuses it and says so again; it refuses a call while or after another
-with the same key was received (the way of "request in progress"); it does it and answers with a large document."""
-
 _LATENCY = (0.01, 0.4)
-_MUCH = "x" * 40_000
-
-
-@dataclass(frozen=True, slots=True)
-class Traits:
-    """How a provider behaves. ``remembers`` is for how long it knows a key it has seen (zero: it knows no keys).
-    ``settles_within`` is how long after its deadline a request may still land."""
-
-    remembers: timedelta = timedelta(0)
-    tells_result: bool = True
-    undo_of_absent: UndoOfAbsent = UndoOfAbsent.FAILS
-    settles_within: timedelta = timedelta(seconds=10)
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -61,13 +44,10 @@ class Ledger:
     run_calls: list[WorldCall] = field(default_factory=list)
     absent_undone: list[str] = field(default_factory=list)
     """Keys of undos that found nothing, at providers whose undo must not be called then."""
-    most: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    """The most effects of one key that were visible at one time."""
 
     def apply(self, key: str, now: datetime) -> None:
         """An effect becomes visible."""
         self.applied[key].append(now)
-        self.most[key] = max(self.most[key], self.visible(key))
 
     def undo(self, key: str, now: datetime) -> None:
         """An effect is gone."""
@@ -78,34 +58,28 @@ class Ledger:
         return len(self.applied[key]) - len(self.undone[key])
 
 
-@dataclass
-class _Known:
-    """What a provider remembers of a key."""
-
-    seen: datetime
-    answer: dict[str, Any] | None = None
-    refused: bool = False
-
-
 class World:
-    """All providers of one run. Tools find it through ``the_world``."""
+    """Everything outside, of one run. Tools find it through ``the_world``. ``natures`` says by step what the simulated
+    providers think."""
 
-    def __init__(self, scheduler: Scheduler, plot: Plot, natures: dict[str, Nature]) -> None:
+    def __init__(self, scheduler: Scheduler, plot: Plot, natures: dict[str, str]) -> None:
         self.scheduler = scheduler
         self.plot = plot
         self.ledger = Ledger()
-        self._natures = natures
-        self._known: dict[str, _Known] = {}
+        self.natures = natures
+        self.memory: dict[str, object] = {}
+        """What the simulated providers remember, by key."""
 
-    # ── the three verbs ─────────────────────────────────────────────────────────────────────────────────────────
+    # ── three ways there ────────────────────────────────────────────────────────────────────────────────────────
 
-    def apply(self, traits: Traits, call: Call) -> dict[str, Any]:
-        """Ask for an effect; answers what the provider answers. Raises the tool errors."""
+    def apply(self, call: Call, receive: Callable[[], T], settles_within: timedelta) -> T:
+        """Ask for an effect: ``receive`` is what the provider does with the request. Raises the tool errors."""
         self._own(call.key, call)
         with self._noted(self.ledger.run_calls, call):
-            return self._apply(traits, call, _number(call.step_id))
+            return self._apply(call, receive, settles_within)
 
-    def _apply(self, traits: Traits, call: Call, step: int) -> dict[str, Any]:
+    def _apply(self, call: Call, receive: Callable[[], T], settles_within: timedelta) -> T:
+        step = number_of(call.step_id)
         if call.seconds_left <= 0:
             raise ToolRetryable("no time was left to send it")
         late = self.plot.strikes(Fault.LATE_SENDER, step)
@@ -116,16 +90,16 @@ class World:
         self._travel(call, held_up=late is not None)
         lands = self.plot.strikes(Fault.LANDS_LATE, step)
         if lands is not None:
-            self._send_slowly(traits, call, lands.delay)
+            self._send_slowly(call, receive, settles_within, lands.delay)
             raise ToolOutcomeUnknown("no answer in time")
-        answer = self._receive(traits, call)
+        answer = receive()
         if self.plot.strikes(Fault.REPLY_LOST, step):
             raise ToolOutcomeUnknown("the reply was lost")
         return answer
 
-    def undo(self, traits: Traits, call: Call) -> None:
+    def undo(self, call: Call, take_back: Callable[[], None]) -> None:
         """Ask for an effect to be taken back."""
-        step = _number(call.step_id)
+        step = number_of(call.step_id)
         self._own(call.run_key, call)
         with self._noted(self.ledger.undo_calls, call):
             if call.seconds_left <= 0:
@@ -133,112 +107,64 @@ class World:
             self._travel(call)
             if self.plot.strikes(Fault.UNDO_FAILS, step):
                 raise ToolError("the provider could not undo it")
-            self._take_back(traits, call.run_key)
+            take_back()
             if self.plot.strikes(Fault.UNDO_REPLY_LOST, step):
                 raise ToolOutcomeUnknown("the reply was lost")
 
-    def probe(self, traits: Traits, call: Call) -> tuple[str, dict[str, Any] | None]:
-        """Ask whether it happened: APPLIED (with the answer, where the provider still tells it), NOT_SEEN or NEVER."""
+    def probe(self, call: Call, ask: Callable[[], T]) -> T:
+        """Ask whether it happened."""
         self._own(call.run_key, call)
         self._travel(call)
-        if self.plot.strikes(Fault.PROBE_UNAVAILABLE, _number(call.step_id)):
+        if self.plot.strikes(Fault.PROBE_UNAVAILABLE, number_of(call.step_id)):
             raise ToolRetryable("the provider cannot be asked")
-        key = call.run_key
-        if self.ledger.visible(key) > 0:
-            return "APPLIED", _answer(key) if traits.tells_result else None
-        known = self._recall(traits, key)
-        if known is None:
-            return "NOT_SEEN", None
-        return "NEVER", None
+        return ask()
 
-    def answer_row(self, call: Call) -> None:
-        """A tool that writes into our own tables is asked: it may refuse."""
-        self._own(call.key, call)
-        self.scheduler.pause()
-        if self._natures[call.step_id] == "refuses":
-            raise ToolRejected("refused")
-
-    def note_row_undo(self, call: Call) -> None:
-        """A tool that writes into our own tables undoes: the call is kept, the row goes with the ledger's change."""
-        self._own(call.run_key, call)
-        with self._noted(self.ledger.undo_calls, call):
-            self.scheduler.pause()
-
-    def look_up(self, call: Call) -> dict[str, Any]:
-        """A question without an effect."""
-        step = _number(call.step_id)
+    def look_up(self, call: Call, answer: Callable[[], T]) -> T:
+        """Ask a question that changes nothing: no key is owned, and nothing is at stake."""
+        step = number_of(call.step_id)
         self._travel(call)
         if self.plot.strikes(Fault.UNAVAILABLE, step):
             raise ToolRetryable("no connection")
         if self.plot.strikes(Fault.REPLY_LOST, step):
             raise ToolOutcomeUnknown("the reply was lost")
-        if self._natures[call.step_id] == "refuses":
-            raise ToolRejected("refused")
-        return _answer(call.key, much=self._natures[call.step_id] == "grants_much")
+        return answer()
 
-    # ── what happens on the way, and there ──────────────────────────────────────────────────────────────────────
+    def write_row(self, call: Call) -> None:
+        """A tool that writes into our own tables was called; the row comes with the ledger's change."""
+        self._own(call.key, call)
+        self.scheduler.pause()
+
+    def delete_row(self, call: Call) -> None:
+        """A tool that writes into our own tables undoes; the row goes with the ledger's change."""
+        self._own(call.run_key, call)
+        with self._noted(self.ledger.undo_calls, call):
+            self.scheduler.pause()
+
+    # ── what happens on the way ─────────────────────────────────────────────────────────────────────────────────
 
     def _travel(self, call: Call, *, held_up: bool = False) -> None:
         """The way takes its time; a caller gives up at its deadline."""
         seconds = self.scheduler.random.uniform(*_LATENCY)
-        if self.plot.strikes(Fault.SLOW, _number(call.step_id)):
+        if self.plot.strikes(Fault.SLOW, number_of(call.step_id)):
             seconds = call.seconds_left * self.scheduler.random.uniform(0.5, 0.95)
         if not held_up and seconds >= call.seconds_left:
             self.scheduler.sleep(call.seconds_left)
             raise ToolRetryable("no connection before the deadline")
         self.scheduler.sleep(seconds)
 
-    def _send_slowly(self, traits: Traits, call: Call, share: float) -> None:
+    def _send_slowly(self, call: Call, receive: Callable[[], object], settles_within: timedelta, share: float) -> None:
         """The request is under way when the caller gives up; it lands at the latest when it may land at all."""
-        latest = call.seconds_left + traits.settles_within.total_seconds()
+        latest = call.seconds_left + settles_within.total_seconds()
 
         def land() -> None:
             self.scheduler.sleep(latest * share)
             try:
-                self._receive(traits, call)
+                receive()
             except ToolRejected:
                 self.scheduler.note(f"{call.key} refused on landing")
 
         self.scheduler.spawn(f"request {call.step_id}", land)
         self.scheduler.sleep(call.seconds_left)
-
-    def _receive(self, traits: Traits, call: Call) -> dict[str, Any]:
-        key, now, nature = call.key, self.scheduler.now(), self._natures[call.step_id]
-        known = self._recall(traits, key)
-        if known is not None and known.answer is not None:
-            return known.answer
-        if known is not None and (known.refused or nature == "refuses_a_second_call"):
-            raise ToolRejected("refused, as before")
-        if nature == "refuses":
-            if traits.remembers:
-                self._known[key] = _Known(now, refused=True)
-            raise ToolRejected("refused")
-        if nature == "refuses_a_second_call" and call.attempt > 1:
-            raise ToolRejected("a request with this key is in progress")
-        answer = _answer(key, much=nature == "grants_much")
-        if traits.remembers:
-            self._known[key] = _Known(known.seen if known else now, answer=answer)
-        self.ledger.apply(key, now)
-        return answer
-
-    def _recall(self, traits: Traits, key: str) -> _Known | None:
-        known = self._known.get(key)
-        if known is None or self.scheduler.now() >= known.seen + traits.remembers:
-            return None
-        return known
-
-    def _take_back(self, traits: Traits, key: str) -> None:
-        now = self.scheduler.now()
-        if self.ledger.visible(key) > 0:
-            self.ledger.undo(key, now)
-            return
-        if self.ledger.applied[key]:
-            return  # undone before: an undo may be repeated
-        if traits.undo_of_absent is UndoOfAbsent.FENCES:
-            self._known[key] = _Known(now, refused=True)
-        elif traits.undo_of_absent is UndoOfAbsent.FAILS:
-            self.ledger.absent_undone.append(key)
-            raise ToolRejected("there is nothing to undo")
 
     # ── common ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -272,11 +198,8 @@ class World:
             noted.ended = self.scheduler.now()
 
 
-def _answer(key: str, *, much: bool = False) -> dict[str, Any]:
-    return {"ref": f"r-{key}", "note": _MUCH if much else ""}
-
-
-def _number(step_id: str) -> int:
+def number_of(step_id: str) -> int:
+    """The position of a step in its program."""
     return int(step_id.removeprefix("s")) - 1
 
 

@@ -143,7 +143,11 @@ def test_shrinking_finds_the_one_step_and_the_one_fault_that_matter() -> None:
 
     def breaks(candidate: Program) -> frozenset[int]:
         guilty = any(fault.fault is Fault.ZOMBIE for fault in candidate.faults)
-        return frozenset({1}) if guilty and any(step.profile == "keyed_briefly" for step in candidate.steps) else frozenset()
+        return (
+            frozenset({1})
+            if guilty and any(step.profile == "keyed_briefly" for step in candidate.steps)
+            else frozenset()
+        )
 
     smallest = shrink(program, breaks)
     assert [step.profile for step in smallest.steps] == ["keyed_briefly"]

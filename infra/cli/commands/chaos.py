@@ -29,7 +29,7 @@ def chaos(
     exhaustive: Annotated[
         bool,
         typer.Option(
-            "--exhaustive", help="Every single and double fault for every shape of plan up to four steps: about an hour."
+            "--exhaustive", help="Every single and double fault for every shape of plan up to four steps; a few hours."
         ),
     ] = False,
     every: Annotated[int, typer.Option(min=1, help="With --exhaustive: only each so many-th program.")] = 1,
