@@ -6,12 +6,13 @@ import pytest
 
 from infra.local.lambdas.logs import LogLine
 from infra.local.session import LocalSession
-from tests.integration.sagas.conftest import Interference, Run, System
+from tests.integration.sagas.conftest import Run, System
+from tests.integration.sagas.trouble import Interference
 
 
 @pytest.fixture
 def logged() -> tuple[Run, list[str]]:
-    """A run with the log lines of its handlers. The cloud is this test's own, because it takes over the standard output."""
+    """A run with the log lines of its handlers. The cloud is this test's own: it takes over the standard output."""
     lines: list[LogLine] = []
     with LocalSession(on_log=lines.append) as session:
         run = System(session, Interference()).trip()
