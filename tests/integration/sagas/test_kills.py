@@ -59,7 +59,10 @@ def runs(running: System) -> dict[str, Run]:
     strike(system, "payments", "tool-charge_payment")
     assert system.books("payments") == [], "the money is to move after the function died"
 
-    return {name: system.wait(ref, seconds=150) for name, ref in (("undo", undoing), ("reserve", reserving), ("pay", paying))}
+    return {
+        name: system.wait(ref, seconds=150)
+        for name, ref in (("undo", undoing), ("reserve", reserving), ("pay", paying))
+    }
 
 
 def test_what_a_killed_function_did_is_found_when_its_lease_is_over_and_the_workflow_goes_on(
