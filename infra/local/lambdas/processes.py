@@ -182,6 +182,8 @@ class _Sandbox:
             "AWS_LAMBDA_LOG_STREAM_NAME": f"local/{uuid.uuid4().hex}",
             "AWS_LAMBDA_RUNTIME_API": self._api.address,
             "LAMBDA_TASK_ROOT": str(function.bundle or ""),
+            # As on AWS the bundle is not to be written to: it is what the next cloud, and a deployment, would take.
+            "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONPATH": os.pathsep.join(layers),
             "_HANDLER": function.handler,
         }
