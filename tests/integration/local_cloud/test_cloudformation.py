@@ -54,7 +54,9 @@ def cloud(small_house: Settings) -> Iterator[LocalCloud]:
 
 def test_the_outputs_name_what_was_created(cloud: LocalCloud) -> None:
     tables = cloud.client("dynamodb").list_tables()["TableNames"]
-    assert {cloud.outputs[f"{name}Table"] for name in ("Journal", "State", "Records")} == set(tables)
+    assert {cloud.outputs[f"{name}Table"] for name in ("Journal", "State", "Records", "WorkflowInstances")} == set(
+        tables
+    )
     assert cloud.outputs["EventBus"] == "apex-dev-bus"
     assert cloud.client("s3").head_bucket(Bucket=cloud.outputs["PayloadBucket"])
     assert cloud.outputs["AgentWorkflowMachineArn"].endswith(":stateMachine:apex-dev-agent-workflow")

@@ -123,3 +123,8 @@ def test_a_service_has_one_logger_and_each_line_comes_once(lines: Records) -> No
     assert logger_for("plans") is logger_for("plans")
     logger_for("plans").info("once")
     assert len(lines()) == 1
+
+
+def test_fields_annotated_outside_of_any_block_are_not_kept() -> None:
+    annotate(attempt=7)
+    assert "attempt" not in bound_fields()

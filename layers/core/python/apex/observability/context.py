@@ -30,6 +30,7 @@ FIELD_NAMES: tuple[str, ...] = tuple(Fields.__annotations__)
 
 _NOTHING: Mapping[str, str | int] = MappingProxyType({})
 _bound: ContextVar[Mapping[str, str | int]] = ContextVar("apex_fields", default=_NOTHING)
+_inside: ContextVar[bool] = ContextVar("apex_fields_are_bound", default=False)
 
 
 def bound_fields() -> Mapping[str, str | int]:
@@ -45,20 +46,25 @@ def bind(**fields: Unpack[Fields]) -> Iterator[None]:
     Raises:
         TypeError: for a name that is not one of `FIELD_NAMES`.
     """
-    token = _bound.set(_merged(fields))
+    token, inside = _bound.set(_merged(fields)), _inside.set(True)
     try:
         yield
     finally:
+        _inside.reset(inside)
         _bound.reset(token)
 
 
 def annotate(**fields: Unpack[Fields]) -> None:
     """Adds fields that became known only now; they hold until the enclosing `bind` or invocation ends.
 
+    Outside of both nothing is added: nobody would ever take it away again.
+
     Raises:
         TypeError: for a name that is not one of `FIELD_NAMES`.
     """
-    _bound.set(_merged(fields))
+    merged = _merged(fields)
+    if _inside.get():
+        _bound.set(merged)
 
 
 def _merged(fields: Fields) -> Mapping[str, str | int]:
