@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from itertools import pairwise
 
 from apex.errors import ApexError
@@ -25,9 +26,9 @@ from apex.schema.events import (
 )
 from apex.schema.ids import WorkflowRef, effect_key
 from apex.schema.ledger import EffectState, Entry, Head, Mode
+from apex.schema.plan import Step
 from apex.workflow.fold import WorkflowState, fold
-from infra.chaos.asl import TaskFailed
-from infra.chaos.profiles import PROFILES
+from infra.chaos.asl import TaskFailed, definition
 from infra.chaos.simulation import Ran
 from infra.chaos.stream import stream_problems
 from infra.chaos.world import WorldCall
@@ -77,10 +78,14 @@ class _Workflow:
         epochs = range((entry.epoch if entry else 0) + 1)
         return [effect_key(self.ref.workflow_id, step_id, "run", epoch) for epoch in epochs]
 
-    def visible(self, step_id: str) -> int:
-        """How many effects of the step are there now."""
-        rows = self.ran.rows
-        return sum(self.ran.world.ledger.visible(key) + (key in rows) for key in self.keys(step_id))
+    def visible(self, step: Step) -> int | None:
+        """How many effects of the step are there now; None where nobody can tell."""
+        keys, tools = self.keys(step.id), self.ran.tools
+        rows = sum(key in row for key in keys for row in self.ran.rows)
+        if step.tool not in tools.own or tools.own[step.tool].contract.transactional:
+            return rows + sum(self.ran.world.ledger.visible(key) for key in keys)
+        counts = [tools.visible(step.tool, key) for key in keys]
+        return None if None in counts else sum(count for count in counts if count is not None)
 
 
 def check(ran: Ran) -> Checked:
@@ -130,12 +135,21 @@ def _check_parked(workflow: _Workflow, checked: Checked) -> None:
     for step_id, entry in workflow.entries.items():
         if entry.state is not EffectState.PARKED:
             continue
-        contract = PROFILES[entry.tool].contract
+        contract = workflow.ran.contract(entry.tool)
         no_way = contract.effect is Effect.IRREVERSIBLE or (
             contract.undo_of_absent is UndoOfAbsent.FAILS and not contract.transactional
         )
-        tried = entry.undo_attempt >= contract.undo_attempts
+        tried = entry.undo_attempt >= min(contract.undo_attempts, _tries_of_a_dying_undo())
         checked.expect(0, no_way or tried, f"{step_id} ({entry.tool}) was parked without need: {entry.error}")
+
+
+@cache
+def _tries_of_a_dying_undo() -> int:
+    """How often the machine calls an undo whose function dies each time: an undo that fails is tried as often as the
+    contract says, but a dead function says nothing, and the machine has a limit of its own."""
+    items = definition("rollback")["States"]["UndoSteps"]["ItemProcessor"]["States"]
+    retriers = [retrier for retrier in items["UndoStep"]["Retry"] if "Runtime.ExitError" in retrier["ErrorEquals"]]
+    return 1 + int(retriers[0]["MaxAttempts"])
 
 
 # ── 1: at most one visible effect per key ───────────────────────────────────────────────────────────────────────
@@ -143,7 +157,7 @@ def _check_parked(workflow: _Workflow, checked: Checked) -> None:
 
 def _check_effects_once(workflow: _Workflow, checked: Checked) -> None:
     ledger = workflow.ran.world.ledger
-    for step in workflow.ran.program.plan().steps:
+    for step in workflow.ran.plan.steps:
         for key in workflow.keys(step.id):
             times = len(ledger.applied[key])
             checked.expect(1, times <= 1, lambda: f"{step.id} ({step.tool}) was applied {times} times")  # noqa: B023
@@ -169,14 +183,16 @@ def _check_ending(workflow: _Workflow, checked: Checked) -> None:
     checked.expect(2, mode.is_final, f"the workflow is {mode.value}")
     if not mode.is_final:
         return
-    for step in workflow.ran.program.plan().steps:
+    for step in workflow.ran.plan.steps:
         entry = workflow.entries.get(step.id)
         state = entry.state if entry else EffectState.NONE
-        visible = workflow.visible(step.id)
+        visible = workflow.visible(step)
         found = f"{step.id} ({step.tool}) is {state.value} in a {mode.value} workflow, and {visible} of it is visible"
         if entry is not None:
             checked.expect(2, state in _ENDED, found)
-        checked.expect(2, visible in _allowed(mode, state, PROFILES[step.tool].contract.effect), found)
+        if visible is not None:
+            effect = workflow.ran.contract(step.tool).effect
+            checked.expect(2, visible in _allowed(mode, state, effect), found)
     if mode is Mode.PARKED:
         stuck = {step_id for step_id, entry in workflow.entries.items() if entry.state is EffectState.PARKED}
         checked.expect(2, bool(stuck), "the workflow is PARKED, but no step is")
@@ -259,12 +275,12 @@ def _check_late(workflow: _Workflow, checked: Checked) -> None:
 
 def _check_empty_undo(workflow: _Workflow, checked: Checked) -> None:
     """Undoing nothing changes nothing and leaves a fence; an undo that must not meet nothing never does."""
-    keys = {key for step in workflow.ran.program.plan().steps for key in workflow.keys(step.id)}
+    keys = {key for step in workflow.ran.plan.steps for key in workflow.keys(step.id)}
     wrongly = [key for key in workflow.ran.world.ledger.absent_undone if key in keys]
     checked.expect(5, not wrongly, f"{len(wrongly)} undos met nothing where the contract forbids it")
     if workflow.head.mode not in {Mode.FAILED, Mode.PARKED} or workflow.head.plan_id is None:
         return
-    for step in workflow.ran.program.plan().steps:
+    for step in workflow.ran.plan.steps:
         entry = workflow.entries.get(step.id)
         never_started = entry is None or entry.started_seq == 0
         fenced = entry is not None and entry.state in {EffectState.FENCED, EffectState.REJECTED}

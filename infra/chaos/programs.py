@@ -2,16 +2,19 @@
 
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Any, get_args
 
 from apex.errors import InvalidInput
+from apex.schema.contract import Contract
 from apex.schema.plan import Plan, Step
 from infra.chaos.faults import NO_STEP, Fault, PlannedFault
 from infra.chaos.profiles import PROFILES
 from infra.chaos.providers import Nature
 
+CONTRACTS: Mapping[str, Contract] = MappingProxyType({name: tool.contract for name, tool in PROFILES.items()})
 EFFECTFUL = tuple(name for name in PROFILES if name != "read_only")
 
 STEP_FAULTS = frozenset(
@@ -56,19 +59,20 @@ class Program:
     faults: tuple[PlannedFault, ...] = ()
     tenants: int = 1
 
-    def plan(self) -> Plan:
-        """The plan that is submitted: each step refers to the results of those it depends on."""
-        return Plan(
-            steps=tuple(
-                Step(
-                    id=f"s{at + 1}",
-                    tool=step.profile,
-                    input={"what": f"no {at + 1}", "given": [f"{{{{s{on + 1}.ref}}}}" for on in step.depends_on]},
-                    depends_on=tuple(f"s{on + 1}" for on in step.depends_on),
-                )
-                for at, step in enumerate(self.steps)
-            )
-        )
+    def plan(self, inputs: Mapping[str, Sequence[dict[str, Any]]] = MappingProxyType({})) -> Plan:
+        """The plan that is submitted. A step of a profile refers to the results of the profiles' steps that it depends
+        on; a user's own tool is given one of its ``inputs``."""
+        return Plan(steps=tuple(self._step(at, inputs) for at in range(len(self.steps))))
+
+    def _step(self, at: int, inputs: Mapping[str, Sequence[dict[str, Any]]]) -> Step:
+        step = self.steps[at]
+        if step.profile in inputs:
+            given = inputs[step.profile][at % len(inputs[step.profile])]
+        else:
+            results = [f"{{{{s{on + 1}.ref}}}}" for on in step.depends_on if self.steps[on].profile not in inputs]
+            given = {"what": f"no {at + 1}", "given": results}
+        depends_on = tuple(f"s{on + 1}" for on in step.depends_on)
+        return Step(id=f"s{at + 1}", tool=step.profile, input=given, depends_on=depends_on)
 
     def natures(self) -> dict[str, str]:
         """What the providers think, by step id."""
@@ -79,27 +83,27 @@ class Program:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> "Program":
-        """Read a program; raises ``InvalidInput`` where it is none."""
+    def from_json(cls, text: str, tools: Collection[str] = ()) -> "Program":
+        """Read a program of the profiles and of these tools; raises ``InvalidInput`` where it is none."""
         try:
             data = json.loads(text)
-            steps = tuple(_step(step) for step in data["steps"])
+            steps = tuple(_step(step, {*PROFILES, *tools}) for step in data["steps"])
             faults = tuple(PlannedFault(**{**fault, "fault": Fault(fault["fault"])}) for fault in data["faults"])
             return cls(seed=str(data["seed"]), steps=steps, faults=faults, tenants=int(data.get("tenants", 1)))
         except (ValueError, KeyError, TypeError) as error:
             raise InvalidInput(f"this is not a program: {error}") from error
 
 
-def _step(data: Mapping[str, Any]) -> PlannedStep:
-    if data["profile"] not in PROFILES or data.get("nature", "grants") not in get_args(Nature):
+def _step(data: Mapping[str, Any], known: Collection[str]) -> PlannedStep:
+    if data["profile"] not in known or data.get("nature", "grants") not in get_args(Nature):
         raise ValueError(f"there is no profile {data['profile']} or no nature {data.get('nature')}")
     return PlannedStep(data["profile"], tuple(data["depends_on"]), data.get("nature", "grants"))
 
 
-def generate(seed: int, index: int) -> Program:
-    """The program of that number; the same arguments always give the same one."""
+def generate(seed: int, index: int, contracts: Mapping[str, Contract] = CONTRACTS) -> Program:
+    """The program of that number, made of tools with these contracts; the same arguments always give the same one."""
     draw = random.Random(f"{seed}/{index}")  # noqa: S311 - reproducible on purpose
-    steps = _steps(draw)
+    steps = _steps(draw, list(contracts))
     wanted = draw.choices((0, 1, 2, 3), (1, 4, 6, 6))[0]
     faults: list[PlannedFault] = []
     for _ in range(wanted):
@@ -111,16 +115,16 @@ def generate(seed: int, index: int) -> Program:
     if any(fault.fault in ROLLBACK_FAULTS for fault in faults):
         steps = _failing(draw, steps)
     steps = _with_much(draw, steps, faults)
-    faults = [_within_memory(fault, steps) for fault in faults]
+    faults = [_within_memory(fault, steps, {**CONTRACTS, **contracts}) for fault in faults]
     tenants = 2 if draw.random() < 0.15 else 1
     return Program(f"{seed}/{index}", tuple(steps), tuple(faults), tenants)
 
 
-def _steps(draw: random.Random) -> list[PlannedStep]:
+def _steps(draw: random.Random, profiles: Sequence[str]) -> list[PlannedStep]:
     shape = draw.choice((chain, fan, diamond, any_graph))
     edges = shape(draw.randint(1, 6), draw)
-    one_profile = draw.choice(list(PROFILES)) if draw.random() < 0.2 else None
-    return [PlannedStep(one_profile or draw.choice(list(PROFILES)), tuple(on), _nature(draw)) for on in edges]
+    one_profile = draw.choice(profiles) if draw.random() < 0.2 else None
+    return [PlannedStep(one_profile or draw.choice(profiles), tuple(on), _nature(draw)) for on in edges]
 
 
 def _nature(draw: random.Random) -> Nature:
@@ -211,10 +215,12 @@ def _occasion(draw: random.Random, fault: Fault) -> tuple[int, int, float]:
     return draw.choice(nth), draw.choice(times), draw.choice(delay)
 
 
-def _within_memory(fault: PlannedFault, steps: Sequence[PlannedStep]) -> PlannedFault:
+def _within_memory(
+    fault: PlannedFault, steps: Sequence[PlannedStep], contracts: Mapping[str, Contract]
+) -> PlannedFault:
     """A request held up beyond a provider's memory of its key is applied again, whatever anybody does: contracts
     exclude it, and so does the simulator."""
-    remembers = PROFILES[steps[fault.step].profile].contract.idempotency_window.total_seconds()
+    remembers = contracts[steps[fault.step].profile].idempotency_window.total_seconds()
     if fault.fault is Fault.LATE_SENDER and remembers:
         return replace(fault, delay=min(fault.delay, remembers * 2 / 3))
     return fault

@@ -13,8 +13,10 @@ from typing import Any
 from infra.chaos.exhaustive import programs
 from infra.chaos.faults import Fault
 from infra.chaos.invariants import Checked, Violation, check
+from infra.chaos.own_tools import Tools
 from infra.chaos.programs import Program, generate
 from infra.chaos.simulation import Ran, Simulation
+from infra.chaos.world import enter, leave
 
 _KEPT = 5
 """Violating programs that are kept to be shrunk and shown; all are counted."""
@@ -90,22 +92,29 @@ class Findings:
         }
 
 
-def run_program(program: Program) -> tuple[Ran, Checked]:
+_PROFILES_ALONE = Tools()
+
+
+def run_program(program: Program, tools: Tools = _PROFILES_ALONE) -> tuple[Ran, Checked]:
     """Run one program and check it. Nothing outside it has a part in its course, not even earlier ones."""
     before = random.getstate()
     random.seed(program.seed)  # the pauses of the store's retries are drawn from the module's own generator
     try:
-        ran = Simulation(program).run()
+        ran = Simulation(program, tools).run()
     finally:
         random.setstate(before)
-    return ran, check(ran)
+    enter(ran.world)  # whoever looks may have to ask a tool
+    try:
+        return ran, check(ran)
+    finally:
+        leave()
 
 
-def run_programs(numbered: Iterable[tuple[int, Program]]) -> Findings:
+def run_programs(numbered: Iterable[tuple[int, Program]], tools: Tools = _PROFILES_ALONE) -> Findings:
     """Run these programs one after the other."""
     findings = Findings()
     for index, program in numbered:
-        ran, checked = run_program(program)
+        ran, checked = run_program(program, tools)
         findings.add(index, program, ran, checked)
     return findings
 
@@ -122,6 +131,13 @@ def run_generated(seed: int, count: int, *, processes: int = 1) -> tuple[Finding
         for found in pool.map(_share, [seed] * processes, shares):
             findings.merge(found)
     return findings, time.monotonic() - began
+
+
+def run_own(tools: Tools, seed: int, count: int) -> tuple[Findings, float]:
+    """Generate and run programs of a user's own tools, in this process: nobody knows what theirs would share."""
+    began = time.monotonic()
+    numbered = ((index, generate(seed, index, tools.contracts)) for index in range(count))
+    return run_programs(numbered, tools), time.monotonic() - began
 
 
 def run_exhaustive(*, every: int = 1, processes: int = 1) -> tuple[Findings, float]:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from itertools import count
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -20,16 +21,17 @@ from apex.app.submit import Goal, submit
 from apex.errors import ApexError, StoreError
 from apex.faults import FaultPoint, Reached
 from apex.policy.lanes import Verdict
-from apex.schema.contract import Lane
+from apex.schema.contract import Contract, Lane
 from apex.schema.events import JournalEvent
 from apex.schema.ids import WorkflowRef, workflow_id_for
 from apex.schema.ledger import Head
+from apex.schema.plan import Plan
 from infra.chaos.asl import Execution
 from infra.chaos.executions import SimulatedExecutions
 from infra.chaos.faults import Fault, Plot
 from infra.chaos.lambdas import Functions
 from infra.chaos.operators import Operators
-from infra.chaos.profiles import REGISTRY
+from infra.chaos.own_tools import Tools
 from infra.chaos.programs import Program
 from infra.chaos.scheduler import Killed, Scheduler, StuckError
 from infra.chaos.tables import MemoryBucket, MemoryTables
@@ -38,7 +40,7 @@ from infra.chaos.world import World, enter, leave
 
 _LONGEST = timedelta(hours=3)
 _SWEEP_EVERY = 60.0
-_KEY = "the only key"
+_runs = count()
 
 _DEATHS: Mapping[FaultPoint, Fault] = {
     FaultPoint.BEFORE_INTENT: Fault.BEFORE_INTENT,
@@ -59,6 +61,8 @@ class Ran:
     """A run that is over, with all that the checks look at. ``stuck`` says why it did not end by itself."""
 
     program: Program
+    plan: Plan
+    tools: Tools
     plot: Plot
     world: World
     store: DynamoStore
@@ -73,6 +77,10 @@ class Ran:
     stuck: str | None = None
     knocks_changed: bool = False
     """Whether requests that came after the end changed anything."""
+
+    def contract(self, tool: str) -> Contract:
+        """The contract of a tool of this run."""
+        return self.tools.registry[tool].contract
 
     @property
     def heads(self) -> list[Head]:
@@ -89,26 +97,36 @@ class Ran:
 class Simulation:
     """Puts one run together."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, tools: Tools) -> None:
         self.program = program
+        self.tools = tools
+        self.plan = program.plan(tools.inputs)
         self.plot = Plot(program.faults)
         self.scheduler = Scheduler(program.seed)
         self.world = World(self.scheduler, self.plot, program.natures())
         self.watch = Watch(self.scheduler, self._published)
         self.tables = MemoryTables(hook=self._before_call, applied=self.watch.applied)
-        names = StoreNames("journal", "state", "payloads", {"records": "records"})
+        names = StoreNames("journal", "state", "payloads", self._records())
         self.bucket = MemoryBucket(self._before_object)
         self.store = DynamoStore(self.tables, names, s3=self.bucket, clock=self.scheduler)
         self.executions = SimulatedExecutions(self.scheduler, self.plot, self._tell)
         self.house = House(self.store, self.executions, self.scheduler)
-        self.functions = Functions(self.house, REGISTRY, self.scheduler, self.plot)
+        self.functions = Functions(self.house, tools.registry, self.scheduler, self.plot)
         self.executions.around = self
+        # A user's own tools remember keys from one run to the next.
+        self._key = f"{program.seed} {next(_runs)}" if tools.own else program.seed
         self.refs = [
-            WorkflowRef(tenant, workflow_id_for(tenant, _KEY)) for tenant in ("tenant-a", "tenant-b")[: program.tenants]
+            WorkflowRef(tenant, workflow_id_for(tenant, self._key))
+            for tenant in ("tenant-a", "tenant-b")[: program.tenants]
         ]
         self.operators = Operators(self.house, self.scheduler, self.plot, self.world, self.watch)
         self._over = False
         self.knocks_changed = False
+
+    def _records(self) -> dict[str, str]:
+        """All tables of all tools are one here."""
+        tables = [table for tool in self.tools.registry for table in tool.contract.tables]
+        return dict.fromkeys(tables, "records")
 
     def run(self) -> Ran:
         """Let it happen; what the checks need comes back."""
@@ -121,6 +139,8 @@ class Simulation:
             leave()
         return Ran(
             program=self.program,
+            plan=self.plan,
+            tools=self.tools,
             plot=self.plot,
             world=self.world,
             store=self.store,
@@ -166,7 +186,7 @@ class Simulation:
             head = self.watch.head(ref)
             if head is None or head.plan_id is None:
                 continue
-            for step in self.program.plan().steps:
+            for step in self.plan.steps:
                 for generation in {1, head.generation}:
                     for action in ("run", "undo"):
                         self.functions.deliver(step.tool, action, ref, step.id, generation)
@@ -184,7 +204,7 @@ class Simulation:
 
     def _submit(self, ref: WorkflowRef) -> None:
         """A caller submits, and does so again while it gets no answer, but not for ever."""
-        goal = Goal(ref.tenant, "user", "a goal", _KEY, plan=self.program.plan(), correlation_id="c")
+        goal = Goal(ref.tenant, "user", "a goal", self._key, plan=self.plan, correlation_id="c")
         for _ in range(5):
             try:
                 submit(self.house, goal)

@@ -9,6 +9,7 @@ from infra.cli.console import err, out, print_document, say
 from infra.cli.options import AsJson
 
 if TYPE_CHECKING:
+    from infra.chaos.own_tools import Tools
     from infra.chaos.programs import Program
     from infra.chaos.run import Findings
 
@@ -27,12 +28,22 @@ def chaos(
         typer.Option(metavar="FILE", show_default=False, help="Run the program in this file; - is standard input."),
     ] = None,
     exhaustive: Annotated[
-        bool,
+        int | None,
         typer.Option(
-            "--exhaustive", help="Every single and double fault for every shape of plan up to four steps; a few hours."
+            min=1,
+            metavar="N",
+            show_default=False,
+            help="Every N-th of all single and double faults, for all shapes of plans up to four steps; 1 takes hours.",
         ),
-    ] = False,
-    every: Annotated[int, typer.Option(min=1, help="With --exhaustive: only each so many-th program.")] = 1,
+    ] = None,
+    tools: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            show_default=False,
+            help="Try the tools in this folder: their own functions run, in one process; docs/reliability.md says how.",
+        ),
+    ] = None,
     processes: Annotated[int, typer.Option(min=1, help="Among how many processes to share the programs.")] = 2,
     as_json: AsJson = False,
 ) -> None:
@@ -48,12 +59,16 @@ def chaos(
 
     apex chaos --seed 1 --only 4711
     """
-    from infra.chaos.run import run_exhaustive, run_generated
+    from infra.chaos.own_tools import Tools, load
+    from infra.chaos.run import run_exhaustive, run_generated, run_own
 
-    if exhaustive:
-        findings, seconds = run_exhaustive(every=every, processes=processes)
-    elif program is not None or only is not None:
-        findings, seconds = _run_one(_read(program) if program is not None else None, seed, only or 0)
+    given = Tools() if tools is None else load(tools, seed)
+    if program is not None or only is not None:
+        findings, seconds = _run_one(program, seed, only or 0, given)
+    elif tools is not None:
+        findings, seconds = run_own(given, seed, programs)
+    elif exhaustive is not None:
+        findings, seconds = run_exhaustive(every=exhaustive, processes=processes)
     else:
         findings, seconds = run_generated(seed, programs, processes=processes)
     document = findings.document(seed, seconds)
@@ -61,12 +76,12 @@ def chaos(
         print_document(document)
     else:
         _print(document)
-    _tell_smallest(findings, seed)
+    _tell_smallest(findings, seed, given)
     if findings.violations:
         raise typer.Exit(1)
 
 
-def _read(file: Path) -> "Program":
+def _read(file: Path, tools: "Tools") -> "Program":
     import sys
 
     from apex.errors import InvalidInput
@@ -76,17 +91,18 @@ def _read(file: Path) -> "Program":
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{file} cannot be read: {error}") from error
-    return Program.from_json(text)
+    return Program.from_json(text, tools.own)
 
 
-def _run_one(program: "Program | None", seed: int, index: int) -> "tuple[Findings, float]":
+def _run_one(file: Path | None, seed: int, index: int, tools: "Tools") -> "tuple[Findings, float]":
     import time
 
     from infra.chaos.programs import generate
     from infra.chaos.run import run_programs
 
     began = time.monotonic()
-    findings = run_programs([(index, program or generate(seed, index))])
+    program = generate(seed, index, tools.contracts) if file is None else _read(file, tools)
+    findings = run_programs([(index, program)], tools)
     return findings, time.monotonic() - began
 
 
@@ -108,7 +124,7 @@ def _print(document: dict[str, Any]) -> None:
     say(console, verdict, "bold red" if document["violations"] else "bold green")
 
 
-def _tell_smallest(findings: "Findings", seed: int) -> None:
+def _tell_smallest(findings: "Findings", seed: int, tools: "Tools") -> None:
     """The first violating program, as small as it goes, on standard error."""
     from infra.chaos.run import run_program
     from infra.chaos.shrink import shrink
@@ -118,11 +134,11 @@ def _tell_smallest(findings: "Findings", seed: int) -> None:
     index, program, _ = findings.violating[0]
 
     def breaks(candidate: "Program") -> frozenset[int]:
-        return frozenset(found.invariant for found in run_program(candidate)[1].violations)
+        return frozenset(found.invariant for found in run_program(candidate, tools)[1].violations)
 
     smallest = shrink(program, breaks)
     console = err()
-    for found in run_program(smallest)[1].violations[:5]:
+    for found in run_program(smallest, tools)[1].violations[:5]:
         say(console, f"Invariant {found.invariant} is broken: {found.what}", "red")
     say(console, f"Again: apex chaos --seed {seed} --only {index}")
     say(console, f"As small as it goes, for --program FILE:\n{smallest.to_json()}")
