@@ -125,7 +125,7 @@ class Contended:
             raise ClientError(
                 {
                     "Error": {"Code": "TransactionCanceledException", "Message": "conflict"},
-                    "CancellationReasons": [{"Code": "TransactionConflict"}, {"Code": "None"}],  # type: ignore[typeddict-unknown-key]
+                    "CancellationReasons": [{"Code": "TransactionConflict"}, {"Code": "None"}],
                 },
                 "TransactWriteItems",
             )
