@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cache
-from itertools import combinations, combinations_with_replacement, permutations, product
+from itertools import combinations, combinations_with_replacement, islice, permutations, product
 
 from infra.chaos.faults import Fault, PlannedFault
 from infra.chaos.programs import (
@@ -64,17 +64,22 @@ def sites(size: int) -> Iterator[PlannedFault]:
             yield PlannedFault(fault, step, typical.nth, typical.times, typical.delay)
 
 
-def programs() -> Iterator[tuple[int, Program]]:
-    """All of them, numbered."""
-    return enumerate(_programs())
+Case = tuple[Shape, str, tuple[PlannedFault, ...]]
+"""A shape, the profile of all its steps, and one or two faults."""
 
 
-def _programs() -> Iterator[Program]:
+def cases() -> Iterator[Case]:
+    """All of them, the smallest shapes first."""
     for size in range(1, LARGEST + 1):
         strikes = [(site,) for site in sites(size)]
         pairs = [pair for pair in combinations_with_replacement(sites(size), 2) if not hides_a_late_sender(pair)]
-        for shape, profile, faults in product(shapes(size), PROFILES, [*strikes, *pairs]):
-            yield _program(shape, profile, faults)
+        yield from product(shapes(size), PROFILES, [*strikes, *pairs])
+
+
+def programs(every: int = 1) -> Iterator[tuple[int, Program]]:
+    """The programs of all cases, or of each so many-th, with their numbers."""
+    for number, case in islice(enumerate(cases()), 0, None, every):
+        yield number, _program(*case)
 
 
 def _program(shape: Shape, profile: str, faults: tuple[PlannedFault, ...]) -> Program:

@@ -3,7 +3,7 @@
 from apex.app import operate
 from apex.app.house import House
 from apex.app.operate import Operator
-from apex.errors import ApexError
+from apex.errors import ApexError, StoreError
 from apex.schema.ids import WorkflowRef, effect_key
 from apex.schema.ledger import EffectState, Entry, Mode
 from infra.chaos.faults import Fault, Plot
@@ -13,6 +13,7 @@ from infra.chaos.world import World
 
 _LOOKS_EVERY = 5.0
 _LOOKS = 200
+_TRIES = 10
 _SOMEBODY = Operator("operator", "as the program has it")
 
 
@@ -47,12 +48,19 @@ class Operators:
                 break
         else:
             return
-        if self._plot.strikes(Fault.OPERATOR_RESUMES):
+        if not self._plot.strikes(Fault.OPERATOR_RESUMES):
+            return
+        for _ in range(_TRIES):
             try:
                 self._set_right(ref)
                 operate.resume(self._house, ref, _SOMEBODY)
+            except StoreError:
+                self._scheduler.sleep(_LOOKS_EVERY)
             except ApexError as error:
                 self._scheduler.note(f"operator was told {type(error).__name__}")
+                return
+            else:
+                return
 
     def _set_right(self, ref: WorkflowRef) -> None:
         for step_id, entry in self._house.store.entries(ref).items():

@@ -52,24 +52,23 @@ class Tools:
         if self.effects is not None:
             return self.effects(tool, key)
         asked = the_world().memory.get(f"called {key}")
-        probe = self.own[tool].probe_function
-        if asked is None:
-            return 0
-        if probe is None or not isinstance(asked, _Asked):
-            return None
-        return 1 if asked.probe(probe).answer == "APPLIED" else 0
+        return asked.visible() if isinstance(asked, _Asked) else 0
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """With what a tool was called, so that it can be asked about later."""
+    """With what a tool was called, so that it can be asked about later, without any fault on the way."""
 
+    tool: Tool[Any, Any]
     typed: Any
     call: Call
-    contract: Contract
 
-    def probe(self, function: Callable[[Any, Call], Any]) -> Any:
-        return function(self.typed, _in_time(self.call, self.contract))
+    def visible(self) -> int | None:
+        """Whether the tool's probe finds the effect; None where it has none."""
+        probe = self.tool.probe_function
+        if probe is None:
+            return None
+        return int(probe(self.typed, _in_time(self.call, self.tool.contract)).answer == "APPLIED")
 
 
 def load(folder: Path, seed: int) -> Tools:
@@ -130,7 +129,7 @@ def recorded(tool: Tool[Any, Any]) -> Tool[Any, Any]:
 def _run(tool: Tool[Any, Any], contract: Contract) -> Callable[[Any, Call], Any]:
     def run(typed: Any, call: Call) -> Any:
         world = the_world()
-        world.memory[f"called {call.key}"] = _Asked(typed, call, contract)
+        world.memory[f"called {call.key}"] = _Asked(tool, typed, call)
         if contract.transactional:
             world.write_row(call)
             return tool.run(typed, call)

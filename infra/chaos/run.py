@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from multiprocessing import get_context
 from typing import Any
 
@@ -151,8 +152,7 @@ def run_exhaustive(*, every: int = 1, processes: int = 1) -> tuple[Findings, flo
 
 
 def _exhaustive_share(every: int, mine: int, processes: int) -> Findings:
-    numbered = (found for found in programs() if found[0] % every == 0)
-    return run_programs(found for at, found in enumerate(numbered) if at % processes == mine)
+    return run_programs(islice(programs(every), mine, None, processes))
 
 
 def _share(seed: int, indices: Sequence[int]) -> Findings:
