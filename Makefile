@@ -25,12 +25,16 @@ run: $(VENV)/.run ## Install what is needed and watch the four demo stories
 	$(BIN)/apex demo
 
 ##@ Work on it
-.PHONY: test test-all check format lint types imports spelling audit docs docs-check bench synth lock clean help
+.PHONY: test test-all chaos check format lint types imports spelling audit docs docs-check bench synth lock clean help
 test: $(VENV)/.dev ## Run the tests (10 minutes at most on 2 cores) with branch coverage
 	$(PYTEST) -m "not slow" $(COVERAGE)
 
 test-all: $(VENV)/.dev ## Run every test, the slow ones too
 	$(PYTEST) $(COVERAGE)
+
+chaos: $(VENV)/.dev ## Run the fault simulator: 10,000 programs, then every single and double fault (hours)
+	$(BIN)/apex chaos --programs 10000 --seed 1
+	$(BIN)/apex chaos --exhaustive 1
 
 check: lint types imports spelling docs-check audit ## Everything that is checked without running the tests
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from apex.errors import ApexError, InvalidInput, all_errors
 from apex.schema.ledger import EffectState
 from apex.workflow.transitions import TRANSITIONS
+from infra.chaos.report import faults_and_invariants
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -83,6 +84,7 @@ def _of_local_cloud(name: str) -> Callable[[], str]:
 PARTS: Mapping[str, Part] = {
     "errors": Part("docs/errors.md", errors),
     "transitions": Part("docs/reliability.md", transitions),
+    "faults": Part("docs/reliability.md", faults_and_invariants),
     "repairs": Part("docs/local-cloud.md", _of_local_cloud("repairs")),
     "resource types": Part("docs/local-cloud.md", _of_local_cloud("resource_types")),
     "variables": Part("docs/local-cloud.md", _of_local_cloud("variables")),
