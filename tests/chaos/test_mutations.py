@@ -94,7 +94,9 @@ def mutated(mutation: Mutation, folder: Path) -> Path:
 
 
 def run_copy(folder: Path, programs: int) -> dict[str, object]:
-    environment = {**os.environ, "PYTHONPATH": f"{folder / 'layers/core/python'}{os.pathsep}{folder}"}
+    # What a copy runs says nothing about how well the source is covered.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    environment = {**inherited, "PYTHONPATH": f"{folder / 'layers/core/python'}{os.pathsep}{folder}"}
     done = subprocess.run(
         [sys.executable, "-c", _RUN, str(programs), _POINTED],
         cwd=folder,

@@ -1,11 +1,13 @@
 """A user's own tools under the simulator: a good one passes, one that breaks its contract is found out."""
 
+import json
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 from apex.errors import InvalidInput
+from infra.chaos.faults import Fault
 from infra.chaos.own_tools import load
 from infra.chaos.run import run_own
 from infra.cli.main import main
@@ -102,7 +104,10 @@ def test_the_command_tells_how_to_see_it_again(tmp_path: Path, capfd: pytest.Cap
     folder = written(tmp_path, UNDOES_NOTHING, WITNESS)
     assert main(["chaos", "--tools", str(folder), "--programs", "20", "--json"]) == 1
     told = capfd.readouterr()
-    assert '"violations": ' in told.out
+    document = json.loads(told.out)
+    assert set(document) >= {"programs", "violations", "faults_fired", "invariants_checked", "seconds", "seed", "hash"}
+    assert document["violations"] > 0
+    assert set(document["faults_fired"]) == {fault.value for fault in Fault}
     assert "Again: apex chaos --seed 1 --only " in told.err
 
 
