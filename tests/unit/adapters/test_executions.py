@@ -30,7 +30,9 @@ class Listener:
 
 
 def executions(client: Listener) -> StepFunctionsExecutions:
-    return StepFunctionsExecutions(client, "arn:aws:states:r:a:stateMachine:agent", "arn:aws:states:r:a:stateMachine:rb")
+    return StepFunctionsExecutions(
+        client, "arn:aws:states:r:a:stateMachine:agent", "arn:aws:states:r:a:stateMachine:rb"
+    )
 
 
 def test_executions_are_named_after_workflow_and_generation_and_share_a_trace() -> None:
